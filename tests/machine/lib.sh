@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+# What the machine tests share: TAP output, running things in the emulated machine, small compilations. Sourced.
+#
+# Environment: XEN_LITE_TEST_HYPERVISOR  runs the tests on this instead of xen-lite ('xen', 'none' or a file)
+#              XEN_LITE_LONG             if set, the tests take their long form
+#              XEN_LITE_BUILD            the build directory
+
+tests_dir=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+src_dir=$(cd -- "$tests_dir/../.." && pwd)
+build_dir=${XEN_LITE_BUILD:-$src_dir/build}
+hypervisor=${XEN_LITE_TEST_HYPERVISOR:-}
+hypervisor_name=${hypervisor:-xen-lite}
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/xen-lite-test.XXXXXX")
+trap 'rm -rf "$tmp"' EXIT
+
+tests_run=0
+tests_failed=0
+
+long_form() { [ -n "${XEN_LITE_LONG:-}" ]; }
+
+diag() { sed 's/^/# /' >&2 <<<"$*"; }
+
+# Diagnostic text that belongs to the result: shown by prove -v.
+note() { sed 's/^/# /' <<<"$*"; }
+
+skip_all()
+{
+    printf '1..0 # SKIP %s\n' "$*"
+    exit 0
+}
+
+# result STATUS NAME
+result()
+{
+    tests_run=$((tests_run + 1))
+    if [ "$1" -eq 0 ]; then
+        printf 'ok %d - %s\n' "$tests_run" "$2"
+    else
+        tests_failed=$((tests_failed + 1))
+        printf 'not ok %d - %s\n' "$tests_run" "$2"
+    fi
+}
+
+# ok NAME COMMAND...: passes when the command succeeds.
+ok()
+{
+    local name=$1 status=0
+    shift
+    "$@" >"$tmp/ok.out" 2>&1 || status=$?
+    result "$status" "$name"
+    [ "$status" -eq 0 ] || diag "failed: $*"$'\n'"$(head -c 2000 "$tmp/ok.out")"
+}
+
+is()
+{
+    if [ "$1" = "$2" ]; then result 0 "$3"; else
+        result 1 "$3"
+        diag "     got: '$1'"$'\n'"expected: '$2'"
+    fi
+}
+
+# like TEXT REGEX NAME
+like()
+{
+    if grep -q -E -- "$2" <<<"$1"; then result 0 "$3"; else
+        result 1 "$3"
+        diag "text:"$'\n'"$(tail -n 12 <<<"$1" | cut -c 1-160)"$'\n'"does not match $2"
+    fi
+}
+
+unlike()
+{
+    if ! grep -q -E -- "$2" <<<"$1"; then result 0 "$3"; else
+        result 1 "$3"
+        diag "matches $2:"$'\n'"$(grep -E -- "$2" <<<"$1" | head -n 10)"
+    fi
+}
+
+# at_most VALUE LIMIT NAME, for numbers with or without a fraction.
+at_most()
+{
+    if awk -v v="$1" -v l="$2" 'BEGIN { exit !(v != "" && v + 0 <= l + 0) }'; then
+        result 0 "$3: $1, at most $2"
+    else
+        result 1 "$3: '$1', at most $2"
+    fi
+}
+
+done_testing()
+{
+    printf '1..%d\n' "$tests_run"
+    [ "$tests_failed" -eq 0 ]
+    exit
+}
+
+# vm OPTION... -- COMMAND...: runs the command in the machine. Leaves $out (its output), $err, $status, and the serial
+# console's text in the file $serial.
+vm()
+{
+    local options=(--timeout "${vm_timeout:-120}")
+    [ -z "$hypervisor" ] || options+=(--hypervisor "$hypervisor")
+    # Xen 4.17 gives a PVH control domain no devices behind a unit of three levels ("setup ... failed (-12)").
+    [ "$hypervisor" != xen ] || options+=(--aw-bits 48)
+    serial=$tmp/serial.log
+    rm -f "$serial"
+    status=0
+    "$src_dir/scripts/vm" "${options[@]}" --times --log "$serial" "$@" >"$tmp/out" 2>"$tmp/err" || status=$?
+    out=$(tr -d '\0' <"$tmp/out")
+    err=$(tr -d '\0' <"$tmp/err")
+    user_land=$(sed -n 's/^vm: user land after \([0-9.]*\) s.*/\1/p' "$tmp/err")
+    [ "$status" -lt 64 ] || diag "scripts/vm $* ended with $status:"$'\n'"$(tail -n 25 "$tmp/err")"
+}
+
+# kernel_complaints TEXT: what no boot may show.
+kernel_complaints='BUG:|WARNING:|Call Trace|Oops|soft lockup|rcu.*stall|unchecked MSR access|nobody cared'
+
+# compile SOURCE OUTPUT: a static program for the control domain.
+compile()
+{
+    gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static -o "$2" "$1" || skip_all "no C compiler with static libraries"
+}
+
+# A file of SIZE MiB that no two runs share.
+random_file() { head -c "$(($2 * 1048576))" /dev/urandom >"$1"; }
+
+md5_of() { md5sum "$1" | cut -d ' ' -f 1; }

@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# scripts/vm keeps its word: output, exit status, time-out, an end that nobody asked for, files and scripts.
+. "$(dirname -- "$0")/lib.sh"
+
+vm -- sh -c 'printf "a b\n"; echo quiet >&2; exit 42'
+is "$status" 42 'exit status is that of the command'
+is "$out" 'a b' 'standard output is that of the command, alone'
+like "$err" '^quiet$' 'standard error goes to standard error'
+
+random_file "$tmp/blob" 1
+cat >"$tmp/script" <<'SCRIPT'
+cat /data/blob
+echo "$1|$2" >&2
+SCRIPT
+vm --add "$tmp/blob:/data/blob" --script "$tmp/script" -- 'one word' two
+is "$(md5_of "$tmp/out")" "$(md5_of "$tmp/blob")" 'a file added and written out is the same file'
+like "$err" '^one word\|two$' 'a script gets its arguments'
+
+vm_timeout=25
+vm -- sleep 600
+is "$status" 124 'time-out is 124'
+like "$err" 'end of the serial log' 'time-out shows the end of the serial log'
+vm_timeout=
+
+vm -- 'sleep 1; echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger; sleep 600'
+is "$status" 70 'a kernel that panics is 70'
+like "$err" 'sysrq: Trigger a crash|Kernel panic' 'and its last words are shown'
+
+vm --linger 30 -- true
+machine_time=$(sed -n 's/^vm: machine ran for \([0-9]*\).*/\1/p' <<<"$err")
+ok "the control domain powers the machine off (after ${machine_time:-?} s, user land at ${user_land:-?} s)" \
+    test "${machine_time:-99}" -lt "$((${user_land%.*} + 15))"
+
+"$src_dir/scripts/vm" --machine bochs -- true 2>"$tmp/err"
+is "$?" 2 'a machine that is not there yet is refused with 2'
+"$src_dir/scripts/vm" --cpus many -- true 2>"$tmp/err"
+is "$?" 2 'a wrong argument is refused with 2'
+done_testing

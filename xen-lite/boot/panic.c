@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Panic: message, registers, a backtrace with the names that link.sh put into the image, the last trap records; then
+ * the machine stops (or restarts, with `panic=reboot`).
+ */
+#include "boot/panic.h"
+
+#include "boot/cmdline.h"
+#include "boot/console.h"
+#include "boot/exception.h"
+#include "boot/power.h"
+#include "boot/smp.h"
+#include "cpu/x86.h"
+#include "lib/assert.h"
+#include "lib/percpu.h"
+#include "lib/printf.h"
+#include "lib/string.h"
+#include "mm/phys.h"
+#include "trap/record.h"
+
+extern const uint64_t symtab_count;
+extern const struct {
+    uint32_t addr, name;
+} symtab_entries[];
+extern const char symtab_names[];
+extern char __image_start[], __text_end[], __image_end[];
+
+static bool panicking;
+
+bool panic_in_progress(void)
+{
+    return READ_ONCE(panicking);
+}
+
+void cpu_park(void)
+{
+    for (;;)
+        __asm__ __volatile__("cli; hlt");
+}
+
+const char *symbol_name(uint64_t addr, uint64_t *offset)
+{
+    uint64_t lo = 0, hi = symtab_count;
+
+    if (addr < (uint64_t)__image_start || addr >= (uint64_t)__text_end)
+        return "?";
+    while (lo < hi) {
+        uint64_t mid = (lo + hi) / 2;
+
+        if (symtab_entries[mid].addr <= addr)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    if (!lo)
+        return "?";
+    if (offset)
+        *offset = addr - symtab_entries[lo - 1].addr;
+    return symtab_names + symtab_entries[lo - 1].name;
+}
+
+static void print_place(uint64_t addr)
+{
+    uint64_t offset = 0;
+    const char *name = symbol_name(addr, &offset);
+
+    pr_err("  [%#lx] %s+%#lx", addr, name, offset);
+}
+
+/* A stack lies in the image (the boot CPU's) or in the direct map; anything else ends the walk. */
+static bool stack_address_ok(uint64_t a)
+{
+    if (a & 7)
+        return false;
+    return (a >= (uint64_t)__image_start && a < (uint64_t)__image_end - 16) ||
+           (a >= DIRECTMAP_BASE && a < DIRECTMAP_BASE + (1ULL << 46));
+}
+
+void backtrace(uint64_t rip, uint64_t rbp)
+{
+    pr_err("Call trace:");
+    if (rip)
+        print_place(rip);
+    for (unsigned depth = 0; depth < 32 && stack_address_ok(rbp); depth++) {
+        const uint64_t *frame = (const uint64_t *)rbp;
+
+        if (!frame[1])
+            return;
+        print_place(frame[1] - 1);
+        if (frame[0] <= rbp)
+            return;
+        rbp = frame[0];
+    }
+}
+
+void frame_dump(const struct exc_frame *f)
+{
+    pr_err("CPU %u  rip %04lx:%016lx  rflags %08lx  rsp %016lx", cpu_id(), f->cs, f->rip, f->rflags,
+           f->rsp);
+    pr_err("rax %016lx  rbx %016lx  rcx %016lx  rdx %016lx", f->rax, f->rbx, f->rcx, f->rdx);
+    pr_err("rsi %016lx  rdi %016lx  rbp %016lx  r8  %016lx", f->rsi, f->rdi, f->rbp, f->r8);
+    pr_err("r9  %016lx  r10 %016lx  r11 %016lx  r12 %016lx", f->r9, f->r10, f->r11, f->r12);
+    pr_err("r13 %016lx  r14 %016lx  r15 %016lx", f->r13, f->r14, f->r15);
+    pr_err("cr0 %08lx  cr3 %016lx  cr4 %08lx", read_cr0(), read_cr3(), read_cr4());
+    backtrace(f->rip, f->rbp);
+}
+
+static void panic_begin(void)
+{
+    /* A second CPU that panics has nothing to add; a panic within a panic must end. */
+    if (__atomic_exchange_n(&panicking, true, __ATOMIC_SEQ_CST))
+        cpu_park();
+    console_force();
+    stop_other_cpus();
+    /* A line of its own that scripts can wait for. */
+    console_write("\nPANIC\n", 7);
+}
+
+static void __noreturn panic_end(void)
+{
+    const char *mode = cmdline_get("panic");
+
+    trap_dump_last();
+    if (mode && !strcmp(mode, "reboot")) {
+        pr_err("Restarting.");
+        machine_reset();
+    }
+    pr_err("The hypervisor has stopped. Restart the machine by hand.");
+    machine_halted();
+    cpu_park();
+}
+
+void panic(const char *fmt, ...)
+{
+    char text[256];
+    va_list ap;
+
+    irq_disable();
+    panic_begin();
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    pr_err("PANIC on CPU %u: %s", cpu_id(), text);
+    backtrace(0, (uint64_t)__builtin_frame_address(0));
+    panic_end();
+}
+
+void panic_frame(const struct exc_frame *f, const char *fmt, ...)
+{
+    char text[256];
+    va_list ap;
+
+    irq_disable();
+    panic_begin();
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    pr_err("PANIC on CPU %u: %s", cpu_id(), text);
+    frame_dump(f);
+    panic_end();
+}
+
+void assert_failed(const char *expr, const char *file, int line)
+{
+    panic("%s:%d: assertion failed: %s", file, line, expr);
+}

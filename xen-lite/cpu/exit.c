@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The common handlers of exits. Each is called with the guest's registers current and leaves them as the guest is to
+ * find them; a handler that moves rip on does it itself, with the length that the backend gives.
+ */
+#include "cpu/exit.h"
+
+#include "cpu/cpuid.h"
+#include "cpu/guest_mem.h"
+#include "cpu/msr.h"
+#include "cpu/state.h"
+#include "cpu/x86.h"
+#include "domain/domain.h"
+#include "lib/printf.h"
+#include "trap/trap.h"
+
+static void put_leaf(struct cpu_vcpu *c, const struct cpuid_leaf *l)
+{
+    c->regs.gpr[CPU_RAX] = l->a;
+    c->regs.gpr[CPU_RBX] = l->b;
+    c->regs.gpr[CPU_RCX] = l->c;
+    c->regs.gpr[CPU_RDX] = l->d;
+}
+
+void exit_cpuid(struct cpu_vcpu *c, unsigned len)
+{
+    uint32_t leaf = (uint32_t)c->regs.gpr[CPU_RAX];
+    const struct cpuid_leaf *fixed = cpuid_static(c->cd->cpuid, leaf);
+
+    if (likely(fixed)) {
+        put_leaf(c, fixed);
+    } else {
+        struct cpuid_vcpu cv = { .id = c->id, .apic_id = c->apic_id,
+                                 .cr4 = cpu_backend->get_cr(c, 4), .xcr0 = c->xcr0 };
+        struct cpuid_leaf l;
+
+        cpuid_lookup(c->cd->cpuid, &cv, leaf, (uint32_t)c->regs.gpr[CPU_RCX], &l);
+        put_leaf(c, &l);
+    }
+    cpu_skip(c, len);
+}
+
+void exit_rdmsr(struct cpu_vcpu *c, unsigned len)
+{
+    uint64_t val = 0;
+
+    if (msr_read(c, (uint32_t)c->regs.gpr[CPU_RCX], &val)) {
+        cpu_inject_exception_error(c, X86_GP, 0);
+        return;
+    }
+    c->regs.gpr[CPU_RAX] = (uint32_t)val;
+    c->regs.gpr[CPU_RDX] = val >> 32;
+    cpu_skip(c, len);
+}
+
+void exit_wrmsr(struct cpu_vcpu *c, unsigned len)
+{
+    uint64_t val = (uint32_t)c->regs.gpr[CPU_RAX] | c->regs.gpr[CPU_RDX] << 32;
+
+    if (msr_write(c, (uint32_t)c->regs.gpr[CPU_RCX], val)) {
+        cpu_inject_exception_error(c, X86_GP, 0);
+        return;
+    }
+    cpu_skip(c, len);
+}
+
+void exit_hlt(struct cpu_vcpu *c, unsigned len)
+{
+    cpu_skip(c, len);
+    /* An exception or interrupt that waits already would end it at once. */
+    if (c->pending.type == CPU_EVENT_NONE && !READ_ONCE(c->nmi_pending))
+        vcpu_halt(c->v, c->regs.rflags & RFLAGS_IF);
+}
+
+void exit_hypercall(struct cpu_vcpu *c, unsigned len)
+{
+    if (hypercall_dispatch(c->v))
+        cpu_skip(c, len);
+}
+
+/* Rights are checked before the exit on some CPUs and after it on others: check again. */
+void exit_xsetbv(struct cpu_vcpu *c, unsigned len)
+{
+    uint64_t val = (uint32_t)c->regs.gpr[CPU_RAX] | c->regs.gpr[CPU_RDX] << 32;
+
+    if (!cpuid_has_xsave(c->cd->cpuid) || !(cpu_backend->get_cr(c, 4) & CR4_OSXSAVE)) {
+        cpu_inject_exception(c, X86_UD);
+        return;
+    }
+    if (cpu_backend->get_cpl(c) != 0 || (uint32_t)c->regs.gpr[CPU_RCX] != 0 || cpu_set_xcr0(c, val)) {
+        cpu_inject_exception_error(c, X86_GP, 0);
+        return;
+    }
+    cpu_skip(c, len);
+}
+
+/*
+ * WBINVD and INVD. A guest without devices sees coherent memory whatever it does; one with devices may rely on the write
+ * back. INVD must never throw away other people's data, so it writes back as well.
+ */
+void exit_cache_flush(struct cpu_vcpu *c, unsigned len)
+{
+    if (c->cd->owns_devices)
+        __asm__ __volatile__("wbinvd" ::: "memory");
+    cpu_skip(c, len);
+}
+
+void exit_pause(struct cpu_vcpu *c, unsigned len)
+{
+    cpu_skip(c, len);
+    vcpu_spin_hint(c->v);
+}
+
+/* There are no performance counters (CPUID says so). */
+void exit_rdpmc(struct cpu_vcpu *c)
+{
+    cpu_inject_exception_error(c, X86_GP, 0);
+}
+
+void exit_undefined(struct cpu_vcpu *c)
+{
+    cpu_inject_exception(c, X86_UD);
+}
+
+void exit_shutdown(struct cpu_vcpu *c)
+{
+    vcpu_triple_fault(c->v);
+}
+
+void exit_task_switch(struct cpu_vcpu *c)
+{
+    vcpu_crash(c->v, "hardware task switches are not supported");
+}
+
+void exit_internal(struct cpu_vcpu *c, const char *what, uint64_t code)
+{
+    vcpu_crash(c->v, "unexpected %s %#lx", what, code);
+}
+
+static uint32_t port_in(uint16_t port, unsigned size)
+{
+    return size == 1 ? inb(port) : size == 2 ? inw(port) : inl(port);
+}
+
+static void port_out(uint16_t port, unsigned size, uint32_t val)
+{
+    if (size == 1)
+        outb((uint8_t)val, port);
+    else if (size == 2)
+        outw((uint16_t)val, port);
+    else
+        outl(val, port);
+}
+
+/*
+ * What the registry leaves to us: ports that exit and have no region belong to nobody the guest knows (ones are read);
+ * a region whose handler says that this is an ordinary access, like a byte at CF9, is the machine's for the control domain.
+ */
+static void port_default(struct cpu_vcpu *c, uint16_t port, unsigned size, bool write, uint64_t *val)
+{
+    if (!c->cd->control || !trap_find(&c->v->domain->traps, TRAP_PIO, port)) {
+        if (!write)
+            *val = trap_all_ones(size);
+    } else if (write) {
+        port_out(port, size, (uint32_t)*val);
+    } else {
+        *val = port_in(port, size);
+    }
+}
+
+int cpu_port_access(struct cpu_vcpu *c, uint16_t port, unsigned size, bool write, uint64_t *val)
+{
+    switch (trap_pio_access(c->v, port, size, write, val)) {
+    case TRAP_FORWARD:
+    case TRAP_RETRY:
+        return -1;
+    case TRAP_NONE:
+        port_default(c, port, size, write, val);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static void port_done(struct cpu_vcpu *c, const struct cpu_pio *io)
+{
+    c->regs.rip = io->next_rip;
+    cpu_insn_done(c);
+}
+
+void exit_pio(struct cpu_vcpu *c, const struct cpu_pio *io)
+{
+    uint64_t *rax = &c->regs.gpr[CPU_RAX], mask = trap_all_ones(io->size), val;
+
+    if (unlikely(io->string)) {
+        cpu_emulate(c, ~0ULL);
+        return;
+    }
+    val = io->in ? 0 : *rax & mask;
+    if (unlikely(cpu_port_access(c, io->port, io->size, !io->in, &val)))
+        return; /* the same instruction again, when the answer is there */
+    if (io->in) /* a 32-bit result clears the upper half (SDM vol. 1, 3.4.1.1) */
+        *rax = io->size == 4 ? val & mask : (*rax & ~mask) | (val & mask);
+    port_done(c, io);
+}

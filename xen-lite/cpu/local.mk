@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+hv_sources += xen-lite/cpu/backend.c xen-lite/cpu/cpuid.c xen-lite/cpu/exit.c xen-lite/cpu/guest_mem.c \
+	xen-lite/cpu/iobitmap.c xen-lite/cpu/mmio.c xen-lite/cpu/msr.c xen-lite/cpu/mtrr.c xen-lite/cpu/run.c \
+	xen-lite/cpu/state.c xen-lite/cpu/vcpu.c xen-lite/cpu/decode.c xen-lite/cpu/emulate.c \
+	xen-lite/cpu/svm/svm.c xen-lite/cpu/svm/vmcb.c xen-lite/cpu/svm/inject.c xen-lite/cpu/svm/exits.c \
+	xen-lite/cpu/svm/entry.S
+
+check_PROGRAMS += tests/unit/test_cpuid
+tests_unit_test_cpuid_SOURCES = tests/unit/test_cpuid.c xen-lite/cpu/cpuid.c xen-lite/cpu/cpuid.h
+tests_unit_test_cpuid_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_cpuid_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_guest_mem
+tests_unit_test_guest_mem_SOURCES = tests/unit/test_guest_mem.c tests/unit/cpu_fake.c tests/unit/cpu_fake.h \
+	xen-lite/cpu/guest_mem.c $(p2m_sources) xen-lite/mm/frame.c
+tests_unit_test_guest_mem_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_guest_mem_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_msr
+tests_unit_test_msr_SOURCES = tests/unit/test_msr.c tests/unit/cpu_fake.c tests/unit/cpu_fake.h \
+	xen-lite/cpu/msr.c xen-lite/cpu/mtrr.c
+tests_unit_test_msr_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_msr_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_vcpu
+tests_unit_test_vcpu_SOURCES = tests/unit/test_vcpu.c tests/unit/cpu_fake.c tests/unit/cpu_fake.h \
+	xen-lite/cpu/vcpu.c xen-lite/cpu/iobitmap.c
+tests_unit_test_vcpu_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_vcpu_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_svm
+tests_unit_test_svm_SOURCES = tests/unit/test_svm.c xen-lite/cpu/svm/vmcb.c xen-lite/cpu/svm/inject.c \
+	xen-lite/cpu/svm/svm.h
+tests_unit_test_svm_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_svm_LDADD = $(UNIT_LIBS)

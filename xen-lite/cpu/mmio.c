@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Second-level faults, and executing the guest's instruction in its stead: memory operands that are RAM are accessed as
+ * the guest would, with its rights, and those that are not go to the trap registry.
+ */
+#include "cpu/exit.h"
+
+#include "cpu/decode.h"
+#include "cpu/emulate.h"
+#include "cpu/guest_mem.h"
+#include "cpu/state.h"
+#include "domain/domain.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "p2m/p2m.h"
+#include "trap/trap.h"
+
+#define GPA_UNKNOWN (~0ULL)
+
+struct emulation {
+    struct cpu_vcpu *c;
+    uint64_t gpa;              /* of the faulting operand, GPA_UNKNOWN if any may be it */
+    unsigned rights;           /* GUEST_USER, GUEST_SMAP */
+    struct guest_fault fault;  /* to inject, when a callback returned -EFAULT */
+};
+
+/* Guest-physical address of a linear one. The CPU has translated the faulting operand already. */
+static int operand_gpa(struct emulation *e, uint64_t addr, bool write, uint64_t *gpa)
+{
+    if (e->gpa != GPA_UNKNOWN && ((addr ^ e->gpa) & ~PAGE_MASK) == 0) {
+        *gpa = e->gpa;
+        return 0;
+    }
+    return guest_gva_to_gpa(e->c, addr, e->rights | (write ? GUEST_WRITE : 0), gpa, &e->fault);
+}
+
+/* RAM that an instruction has as its other operand, or that the guest may not write: true if that settles it. */
+static bool ram_access(struct emulation *e, uint64_t gpa, unsigned size, bool write, uint64_t *val)
+{
+    const struct p2m *p2m = e->c->p2m;
+    enum p2m_type type;
+
+    if (p2m_lookup(p2m, gpa >> PAGE_SHIFT, &type, NULL) == INVALID_MFN)
+        return false;
+    if (!write) {
+        *val = 0;
+        return copy_from_gpa(p2m, val, gpa, size) == 0;
+    }
+    if (type == P2M_RAM_RO)
+        return true; /* a ROM: dropped */
+    return copy_to_gpa(p2m, gpa, val, size) == 0;
+}
+
+static int access_page(struct emulation *e, uint64_t addr, unsigned size, bool write, uint64_t *val)
+{
+    uint64_t gpa;
+    int err = operand_gpa(e, addr, write, &gpa);
+
+    if (err)
+        return err;
+    if (ram_access(e, gpa, size, write, val))
+        return 0;
+    switch (trap_mmio_access(e->c->v, gpa, size, write, val)) {
+    case TRAP_FORWARD:
+    case TRAP_RETRY:
+        return -EAGAIN;
+    case TRAP_NONE:
+        /* Nobody lives there, as on a bus: ones are read, and what is written is lost. */
+        if (!write)
+            *val = trap_all_ones(size);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+/* An access that crosses pages is made byte by byte, as its halves may belong to different worlds. */
+static int access(struct emulation *e, uint64_t addr, unsigned size, bool write, uint64_t *val)
+{
+    if (likely((addr & ~PAGE_MASK) + size <= PAGE_SIZE))
+        return access_page(e, addr, size, write, val);
+    if (!write)
+        *val = 0;
+    e->gpa = GPA_UNKNOWN;
+    for (unsigned i = 0; i < size; i++) {
+        uint64_t byte = *val >> 8 * i & 0xff;
+        int err = access_page(e, addr + i, 1, write, &byte);
+
+        if (err)
+            return err;
+        if (!write)
+            *val |= byte << 8 * i;
+    }
+    return 0;
+}
+
+static int emul_read(void *ctx, uint64_t addr, unsigned size, uint64_t *val)
+{
+    return access(ctx, addr, size, false, val);
+}
+
+static int emul_write(void *ctx, uint64_t addr, unsigned size, uint64_t val)
+{
+    return access(ctx, addr, size, true, &val);
+}
+
+static uint64_t emul_seg_base(void *ctx, unsigned seg)
+{
+    struct emulation *e = ctx;
+    struct cpu_segment s;
+
+    cpu_backend->get_segment(e->c, (enum cpu_seg_id)seg, &s);
+    return s.base;
+}
+
+static void emul_get_xmm(void *ctx, unsigned reg, uint64_t val[2])
+{
+    cpu_get_xmm(((struct emulation *)ctx)->c, reg, val);
+}
+
+static void emul_set_xmm(void *ctx, unsigned reg, const uint64_t val[2])
+{
+    cpu_set_xmm(((struct emulation *)ctx)->c, reg, val);
+}
+
+static int emul_port_in(void *ctx, uint16_t port, unsigned size, uint64_t *val)
+{
+    return cpu_port_access(((struct emulation *)ctx)->c, port, size, false, val) ? -EAGAIN : 0;
+}
+
+static int emul_port_out(void *ctx, uint16_t port, unsigned size, uint64_t val)
+{
+    return cpu_port_access(((struct emulation *)ctx)->c, port, size, true, &val) ? -EAGAIN : 0;
+}
+
+static const struct emul_ops emul_ops = {
+    .read = emul_read,
+    .write = emul_write,
+    .seg_base = emul_seg_base,
+    .get_xmm = emul_get_xmm,
+    .set_xmm = emul_set_xmm,
+    .port_in = emul_port_in,
+    .port_out = emul_port_out,
+};
+
+static enum cpu_mode code_mode(const struct cpu_vcpu *c)
+{
+    unsigned bytes = cpu_mode_bytes(c);
+
+    return bytes == 8 ? CPU_MODE_64 : bytes == 4 ? CPU_MODE_32 : CPU_MODE_16;
+}
+
+/* String instructions may have two operands in memory; which one faulted is not said. */
+static bool one_operand(const struct insn *insn)
+{
+    return insn->op != INSN_MOVS && insn->op != INSN_CMPS && insn->op != INSN_INS &&
+           insn->op != INSN_OUTS && insn->op != INSN_PUSH && insn->op != INSN_POP && !insn->rep;
+}
+
+static void execute(struct emulation *e, const struct insn *insn, enum cpu_mode mode)
+{
+    struct cpu_vcpu *c = e->c;
+    int ret = insn_emulate(insn, mode, &c->regs, &emul_ops, e);
+
+    switch (ret) {
+    case EMUL_DONE:
+        cpu_insn_done(c);
+        break;
+    case EMUL_AGAIN:
+    case -EAGAIN:
+        break;
+    case -EFAULT:
+        guest_inject_fault(c, &e->fault);
+        break;
+    default:
+        vcpu_crash(c->v, "cannot emulate the instruction at %#lx (operand at %#lx)", c->regs.rip,
+                   e->gpa);
+        break;
+    }
+}
+
+void cpu_emulate(struct cpu_vcpu *c, uint64_t gpa)
+{
+    struct emulation e = {
+        .c = c,
+        .gpa = gpa,
+        .rights = cpu_backend->get_cpl(c) == 3 ? GUEST_USER : GUEST_SMAP,
+    };
+    enum cpu_mode mode = code_mode(c);
+    uint8_t bytes[INSN_MAX_LEN];
+    struct insn insn;
+    size_t n = guest_fetch(c, bytes, sizeof(bytes));
+
+    if (insn_decode(bytes, n, mode, &insn)) {
+        /* Another CPU may have unmapped the code or changed it: then the guest's own attempt shows what is true. */
+        if (n)
+            cpu_inject_exception(c, X86_UD);
+        return;
+    }
+    if (!one_operand(&insn))
+        e.gpa = GPA_UNKNOWN;
+    execute(&e, &insn, mode);
+}
+
+/* Somebody mapped it in the meantime, or the CPU used an old translation: the access succeeds when it is repeated. */
+static bool now_allowed(const struct cpu_npf *npf, uint64_t mfn, enum p2m_type type)
+{
+    if (mfn == INVALID_MFN)
+        return false;
+    return !npf->write || p2m_type_writable(type);
+}
+
+void exit_npf(struct cpu_vcpu *c, const struct cpu_npf *npf)
+{
+    enum p2m_type type;
+    uint64_t mfn = p2m_lookup(c->p2m, npf->gpa >> PAGE_SHIFT, &type, NULL);
+
+    if (now_allowed(npf, mfn, type) && !(npf->present && npf->fetch)) {
+        if (npf->present)
+            cpu_backend->flush_tlb(c);
+        return;
+    }
+    if (npf->table_walk) {
+        vcpu_crash(c->v, "page tables at %#lx, which is no memory", npf->gpa);
+    } else if (c->pending.type != CPU_EVENT_NONE) {
+        vcpu_crash(c->v, "event %u delivered through %#lx, which is no memory", c->pending.vector,
+                   npf->gpa);
+    } else if (npf->fetch) {
+        /* Nobody answers there: ones are fetched, and FF FF is no instruction. */
+        cpu_inject_exception(c, X86_UD);
+    } else if (type == P2M_GRANT_RO) {
+        cpu_inject_exception_error(c, X86_GP, 0);
+    } else {
+        cpu_emulate(c, npf->gpa);
+    }
+}

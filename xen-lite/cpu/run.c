@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One turn of the current vCPU: publish the p2m generation, drop stale translations, inject what is due, run, answer
+ * the exit. This is the path that every exit pays for, so it does nothing that an earlier layer could have done.
+ */
+#include "cpu/exit.h"
+#include "cpu/vcpu.h"
+
+#include "domain/domain.h"
+#include "hypercall/evtchn.h"
+#include "lib/percpu.h"
+#include "p2m/p2m.h"
+#include "vdev/vlapic.h"
+
+bool cpu_runs_older(unsigned cpu, const struct p2m *p2m, uint64_t gen)
+{
+    struct percpu *pc = percpu_of(cpu);
+    uint64_t in = __atomic_load_n(&pc->guest_gen, __ATOMIC_ACQUIRE);
+
+    return in != GEN_NOT_IN_GUEST && in < gen && READ_ONCE(pc->guest_p2m) == p2m;
+}
+
+/*
+ * From the exchange on this CPU counts as in guest mode, with the generation that it says. Whoever raises the
+ * generation later sees it and sends an interrupt, which ends the guest's run at once if it comes before it began. The
+ * full barrier also orders this before the look at pending interrupts (vdev/vlapic.h).
+ */
+static void publish_generation(struct percpu *pc, struct cpu_vcpu *c)
+{
+    uint64_t gen = READ_ONCE(c->p2m->gen), now;
+
+    WRITE_ONCE(pc->guest_p2m, c->p2m);
+    for (;;) {
+        __atomic_exchange_n(&pc->guest_gen, gen, __ATOMIC_SEQ_CST);
+        now = READ_ONCE(c->p2m->gen);
+        if (likely(now == gen))
+            break;
+        gen = now;
+    }
+    if (unlikely(c->tlb_gen != gen)) {
+        c->tlb_gen = gen;
+        cpu_backend->flush_tlb(c);
+    }
+}
+
+/* The vector to deliver next, -1 for none. direct: it has no local APIC behind it. */
+static int next_vector(struct vcpu *v, bool *direct)
+{
+    int vector = evtchn_direct_vector(v);
+
+    *direct = vector >= 0;
+    return *direct ? vector : vlapic_next_irq(&v->vlapic);
+}
+
+static void inject_waiting(struct vcpu *v, struct cpu_vcpu *c)
+{
+    struct cpu_event ev = { .type = CPU_EVENT_INTR };
+    bool direct;
+    int vector;
+
+    if (unlikely(c->pending.type != CPU_EVENT_NONE)) {
+        cpu_backend->inject(c, &c->pending);
+        c->pending.type = CPU_EVENT_NONE;
+    }
+    if (unlikely(READ_ONCE(c->nmi_pending))) {
+        if (cpu_backend->can_inject_nmi(c)) {
+            struct cpu_event nmi = { .type = CPU_EVENT_NMI, .vector = X86_NMI };
+
+            __atomic_store_n(&c->nmi_pending, false, __ATOMIC_SEQ_CST);
+            cpu_backend->inject(c, &nmi);
+        } else {
+            cpu_backend->request_nmi_window(c);
+        }
+    }
+    vector = next_vector(v, &direct);
+    if (likely(vector < 0))
+        return;
+    if (!cpu_backend->can_inject_irq(c)) {
+        cpu_backend->request_irq_window(c);
+        return;
+    }
+    ev.vector = (uint8_t)vector;
+    cpu_backend->inject(c, &ev);
+    if (!direct)
+        vlapic_ack_irq(&v->vlapic, ev.vector);
+}
+
+void cpu_run(struct vcpu *v)
+{
+    struct cpu_vcpu *c = &v->cpu;
+    struct percpu *pc = this_cpu();
+
+    publish_generation(pc, c);
+    /* Whoever set it before the publication saw no guest to interrupt; after it, an interrupt comes. */
+    if (unlikely(READ_ONCE(pc->resched))) {
+        __atomic_store_n(&pc->guest_gen, GEN_NOT_IN_GUEST, __ATOMIC_RELEASE);
+        return;
+    }
+    c->cr8 = vlapic_get_cr8(&v->vlapic);
+    inject_waiting(v, c);
+    cpu_backend->enter(c);
+    __atomic_store_n(&pc->guest_gen, GEN_NOT_IN_GUEST, __ATOMIC_RELEASE);
+    vlapic_set_cr8(&v->vlapic, c->cr8);
+    c->nr_exits++;
+    cpu_backend->handle_exit(c);
+}

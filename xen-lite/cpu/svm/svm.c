@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The SVM backend: whether the machine has it, turning it on for a CPU, a vCPU's control block, address space
+ * identifiers and the entry itself. Reading and writing guest state is in vmcb.c, events in inject.c, exits in exits.c.
+ */
+#include "cpu/svm/svm.h"
+
+#include "boot/exception.h"
+#include "cpu/x86.h"
+#include "lib/assert.h"
+#include "lib/errno.h"
+#include "lib/printf.h"
+#include "lib/string.h"
+#include "mm/frame.h"
+#include "mm/heap.h"
+#include "mm/phys.h"
+#include "p2m/p2m.h"
+
+#define MSRPM_ORDER 1 /* SVM_MSRPM_SIZE */
+
+struct svm_cpu svm_cpus[MAX_CPUS];
+uint32_t svm_features;
+static uint32_t svm_nr_asids;
+
+static const char *svm_probe(void)
+{
+    uint32_t a, b, c, d;
+    uint64_t vm_cr;
+
+    cpuid(0x80000000, 0, &a, &b, &c, &d);
+    if (a < 0x8000000a)
+        return "the CPU has no SVM";
+    cpuid(0x80000001, 0, &a, &b, &c, &d);
+    if (!(c & BIT(2)))
+        return "the CPU has no SVM";
+    if (rdmsr_safe(MSR_VM_CR, &vm_cr) == 0 && (vm_cr & VM_CR_SVMDIS))
+        return "SVM is disabled by the firmware";
+    cpuid(0x8000000a, 0, &a, &b, &c, &d);
+    if (!(d & SVM_FEATURE_NP))
+        return "SVM has no nested paging";
+    if (b < 2)
+        return "SVM has no address space identifiers";
+    svm_features = d;
+    svm_nr_asids = b;
+    /* Entries' bits 5:3 mean other things to nested paging than to EPT. */
+    p2m_set_nested_paging(true);
+    return NULL;
+}
+
+static void vmsave(paddr_t pa)
+{
+    __asm__ __volatile__("vmsave %0" ::"a"(pa) : "memory");
+}
+
+static int svm_cpu_init(void)
+{
+    struct svm_cpu *sc = &svm_cpus[cpu_id()];
+
+    if (!sc->hsave) {
+        uint64_t mfn = frame_alloc(0, OWNER_XEN, FRAME_ZERO);
+        uint64_t host = frame_alloc(0, OWNER_XEN, FRAME_ZERO);
+
+        if (mfn == INVALID_MFN || host == INVALID_MFN) {
+            if (mfn != INVALID_MFN)
+                frame_free(mfn, 0);
+            if (host != INVALID_MFN)
+                frame_free(host, 0);
+            return -ENOMEM;
+        }
+        sc->hsave = mfn_to_virt(mfn);
+        sc->host = mfn_to_virt(host);
+        sc->host_pa = virt_to_phys(sc->host);
+    }
+    wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+    wrmsr(MSR_VM_HSAVE_PA, virt_to_phys(sc->hsave));
+    /* GS base, TR and LDTR do not change from here on, so one picture of them serves every exit. */
+    vmsave(sc->host_pa);
+    /* The first one given out starts a new round, which flushes whatever was there before us. */
+    sc->asid_max = svm_nr_asids - 1;
+    sc->asid_next = svm_nr_asids;
+    return 0;
+}
+
+static void svm_cpu_exit(void)
+{
+    wrmsr(MSR_VM_HSAVE_PA, 0);
+    wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~EFER_SVME);
+}
+
+static int svm_domain_init(struct cpu_domain *cd)
+{
+    static const uint32_t free_msrs[] = {
+        MSR_STAR,      MSR_LSTAR,          MSR_CSTAR, MSR_SFMASK, MSR_FS_BASE,
+        MSR_GS_BASE,   MSR_KERNEL_GS_BASE, 0x174,     0x175,      0x176, /* SYSENTER_* */
+    };
+    uint64_t mfn = frame_alloc(MSRPM_ORDER, OWNER_XEN, 0);
+
+    if (mfn == INVALID_MFN)
+        return -ENOMEM;
+    cd->msr_bitmap = mfn_to_virt(mfn);
+    memset(cd->msr_bitmap, 0xff, SVM_MSRPM_SIZE);
+    for (unsigned i = 0; i < ARRAY_SIZE(free_msrs); i++)
+        svm_msrpm_allow(cd->msr_bitmap, free_msrs[i], true, true);
+    return 0;
+}
+
+static void svm_domain_destroy(struct cpu_domain *cd)
+{
+    frame_free(virt_to_mfn(cd->msr_bitmap), MSRPM_ORDER);
+    cd->msr_bitmap = NULL;
+}
+
+static int svm_vcpu_init(struct cpu_vcpu *c)
+{
+    struct svm_vcpu *s = xzalloc(sizeof(*s));
+    uint64_t mfn;
+
+    if (!s)
+        return -ENOMEM;
+    mfn = frame_alloc(0, OWNER_XEN, FRAME_ZERO);
+    if (mfn == INVALID_MFN) {
+        xfree(s);
+        return -ENOMEM;
+    }
+    s->vmcb = mfn_to_virt(mfn);
+    s->vmcb_pa = mfn << PAGE_SHIFT;
+    c->backend = s;
+    svm_vmcb_init(s->vmcb, virt_to_phys(c->cd->io_bitmap), virt_to_phys(c->cd->msr_bitmap),
+                  p2m_root(c->p2m, P2M_LEVELS) << PAGE_SHIFT);
+    return 0;
+}
+
+static void svm_vcpu_destroy(struct cpu_vcpu *c)
+{
+    struct svm_vcpu *s = svm_of(c);
+
+    frame_free(virt_to_mfn(s->vmcb), 0);
+    xfree(s);
+    c->backend = NULL;
+}
+
+static void svm_vcpu_reset(struct cpu_vcpu *c)
+{
+    struct svm_vcpu *s = svm_of(c);
+
+    svm_vmcb_reset(s->vmcb);
+    s->nmi_blocked = false;
+    s->iret_at_rip = false;
+    s->asid_cpu = NULL;
+}
+
+/*
+ * A fresh ASID has no translations (APM 15.16), so giving one out is also how a guest's translations are dropped. When
+ * they are used up, everything is flushed once and all vCPUs of this CPU get new ones.
+ */
+static void svm_new_asid(struct svm_vcpu *s, struct svm_cpu *sc)
+{
+    if (sc->asid_next > sc->asid_max) {
+        sc->asid_next = 1;
+        sc->asid_gen++;
+        s->vmcb->tlb_control = SVM_TLB_FLUSH_ALL;
+    }
+    s->vmcb->asid = sc->asid_next++;
+    s->asid_gen = sc->asid_gen;
+    if (s->asid_cpu != sc) {
+        /* What the new CPU may have cached of this control block is of an earlier stay (APM 15.15.2). */
+        s->asid_cpu = sc;
+        s->vmcb->clean = 0;
+    }
+    s->vmcb->clean &= ~(uint32_t)SVM_CLEAN_ASID;
+}
+
+static void svm_flush_tlb(struct cpu_vcpu *c)
+{
+    svm_of(c)->asid_gen = 0; /* no CPU is in generation 0 */
+}
+
+static void svm_set_tsc_offset(struct cpu_vcpu *c, uint64_t offset)
+{
+    struct vmcb *vm = vmcb_of(c);
+
+    vm->tsc_offset = offset;
+    vm->clean &= ~(uint32_t)SVM_CLEAN_INTERCEPTS;
+}
+
+static void svm_enter(struct cpu_vcpu *c)
+{
+    struct svm_vcpu *s = svm_of(c);
+    struct svm_cpu *sc = &svm_cpus[cpu_id()];
+    struct vmcb *vm = s->vmcb;
+
+    if (unlikely(s->asid_cpu != sc || s->asid_gen != sc->asid_gen))
+        svm_new_asid(s, sc);
+    if (unlikely((vm->int_ctl & SVM_V_TPR_MASK) != c->cr8)) {
+        vm->int_ctl = (vm->int_ctl & ~SVM_V_TPR_MASK) | c->cr8;
+        vm->clean &= ~(uint32_t)SVM_CLEAN_TPR;
+    }
+    vm->rax = c->regs.gpr[CPU_RAX];
+    vm->rsp = c->regs.gpr[CPU_RSP];
+    vm->rip = c->regs.rip;
+    vm->rflags = c->regs.rflags;
+
+    svm_vmrun(s->vmcb_pa, sc->host_pa, c->regs.gpr);
+
+    c->regs.gpr[CPU_RAX] = vm->rax;
+    c->regs.gpr[CPU_RSP] = vm->rsp;
+    c->regs.rip = vm->rip;
+    c->regs.rflags = vm->rflags;
+    c->cr8 = (uint8_t)(vm->int_ctl & 15);
+    vm->tlb_control = SVM_TLB_NOTHING;
+    vm->event_inj = 0;
+    vm->clean = SVM_CLEAN_ALL; /* ignored by CPUs without the feature */
+    if (unlikely(vm->exit_int_info & SVM_EVENT_VALID))
+        svm_take_interrupted_event(c);
+}
+
+const struct cpu_backend svm_backend = {
+    .name = "SVM",
+    .hypercall_insn = { 0x0f, 0x01, 0xd9 }, /* VMMCALL */
+    .probe = svm_probe,
+    .cpu_init = svm_cpu_init,
+    .cpu_exit = svm_cpu_exit,
+    .domain_init = svm_domain_init,
+    .domain_destroy = svm_domain_destroy,
+    .vcpu_init = svm_vcpu_init,
+    .vcpu_destroy = svm_vcpu_destroy,
+    .vcpu_reset = svm_vcpu_reset,
+    .enter = svm_enter,
+    .handle_exit = svm_handle_exit,
+    .get_segment = svm_get_segment,
+    .set_segment = svm_set_segment,
+    .get_cr = svm_get_cr,
+    .set_cr = svm_set_cr,
+    .get_dr = svm_get_dr,
+    .set_dr = svm_set_dr,
+    .get_efer = svm_get_efer,
+    .set_efer = svm_set_efer,
+    .get_msr = svm_get_msr,
+    .set_msr = svm_set_msr,
+    .get_cpl = svm_get_cpl,
+    .inject = svm_inject,
+    .can_inject_irq = svm_can_inject_irq,
+    .can_inject_nmi = svm_can_inject_nmi,
+    .request_irq_window = svm_request_irq_window,
+    .request_nmi_window = svm_request_nmi_window,
+    .clear_shadow = svm_clear_shadow,
+    .flush_tlb = svm_flush_tlb,
+    .set_tsc_offset = svm_set_tsc_offset,
+    .dump = svm_dump,
+};

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Domains and their vCPUs: the structures that embed what the subsystems own, who may look at them, and life cycle.
+ *
+ * Each member belongs to the subsystem whose type it is, together with its lock. What this header itself owns is protected
+ * by domain.lock, or written once at creation. A struct domain is freed when its last reference goes.
+ *
+ * Order of locks: domain list, domain.lock, evtchn tables (by ascending domid), grant table, p2m, IOMMU (device table, unit), vIO-APIC, girq,
+ * remapping table, vector allocation, run queue, timer queue, frame allocator, console. docs/architecture.md has the reasons.
+ */
+#ifndef XL_DOMAIN_DOMAIN_H
+#define XL_DOMAIN_DOMAIN_H
+
+#include "lib/types.h"
+
+#include <xen/xen.h>
+
+#include "cpu/vcpu.h"
+#include "hypercall/evtchn.h"
+#include "hypercall/grant.h"
+#include "hypercall/params.h"
+#include "hypercall/sched_op.h"
+#include "hypercall/vtime.h"
+#include "iommu/iommu.h"
+#include "lib/list.h"
+#include "lib/spinlock.h"
+#include "p2m/p2m.h"
+#include "sched/sched.h"
+#include "trap/trap.h"
+#include "vdev/vioapic.h"
+#include "vdev/vlapic.h"
+#include "vdev/vpci.h"
+
+#define DOMAIN_MAX_VCPUS VAPIC_MAX_VCPUS
+#define CONTROL_DOMID 0
+
+/* One entry of the memory map that XENMEM_memory_map gives (E820 types). */
+#define DOMAIN_MAX_MEMMAP 128
+struct domain_memmap_entry {
+    uint64_t base, len;
+    uint32_t type;
+};
+
+struct vcpu {
+    struct domain *domain;
+    unsigned id;
+    struct cpu_vcpu cpu;
+    struct vlapic vlapic;
+    struct evtchn_vcpu evt;
+    struct vtime time;
+    struct sched_vcpu sched;
+
+    /* Start-up protocol (INIT, SIPI); set from any CPU, acted on by the vCPU's own loop. */
+    bool init_signal;          /* atomic */
+    bool wait_for_sipi;        /* atomic */
+    uint16_t sipi;             /* atomic: BIT(8) | vector while one waits */
+    bool initialised;          /* has registers to run with */
+};
+
+struct domain {
+    uint16_t domid;
+    bool control;              /* the control domain: privileged */
+    bool dying;                /* destruction has begun; atomic */
+    bool shutting_down;        /* a vCPU asked for shutdown; under lock */
+    bool is_shut_down;         /* all vCPUs are stopped; under lock */
+    uint8_t shutdown_code;     /* SHUTDOWN_*; under lock */
+    unsigned refs;             /* atomic */
+    unsigned pause_count;      /* pauses by the toolstack; atomic */
+    spinlock_t lock;
+    struct list_head link;     /* in the list of domains, ascending domid */
+    xen_domain_handle_t handle;
+
+    unsigned max_vcpus;
+    struct vcpu *vcpu[DOMAIN_MAX_VCPUS]; /* written at creation */
+
+    struct cpu_domain cpu;
+    struct p2m p2m;
+    struct iommu_domain iommu;
+    struct trap_table traps;
+    struct vapic_bus vapic;
+    struct vpci vpci;
+    struct evtchn_table evtchn;
+    struct grant_table grants;
+    struct hvm_params hvm_params;
+    struct domain_watchdog watchdog;
+    struct domain_assist assist;
+
+    struct shared_info *shared_info; /* one frame, type PAGE_SHARED, owned by the domain */
+    uint64_t tot_pages;        /* frames owned; atomic, kept by the allocator's accounting */
+    uint64_t max_pages;        /* bound for tot_pages; under lock */
+
+    unsigned nr_memmap;        /* under lock */
+    struct domain_memmap_entry memmap[DOMAIN_MAX_MEMMAP];
+};
+
+#define for_each_vcpu(d, v)                                                                        \
+    for (unsigned i_##v = 0; i_##v < (d)->max_vcpus; i_##v++)                                      \
+        if (((v) = (d)->vcpu[i_##v]) == NULL) {                                                    \
+        } else
+
+/*
+ * Walks the list of domains; the body holds the list lock, so it must be short and may not create or destroy one:
+ *     domain_list_lock(); for_each_domain(d) {...} domain_list_unlock();
+ */
+extern struct list_head domain_list;
+void domain_list_lock(void);
+void domain_list_unlock(void);
+#define for_each_domain(d) list_for_each_entry(d, &domain_list, link)
+
+/* The domain with a reference held, or NULL. domain_put() gives it back. */
+struct domain *domain_get_by_id(uint16_t domid);
+/* The same; DOMID_SELF is v's own domain. */
+struct domain *domain_get_by_id_or_self(struct vcpu *v, uint16_t domid);
+void domain_get(struct domain *d);
+void domain_put(struct domain *d);
+/* The control domain; exists from boot to the end. */
+extern struct domain *control_domain;
+
+struct domain_config {
+    uint16_t domid;
+    bool control;
+    unsigned max_vcpus;
+    uint32_t max_evtchn_ports;
+    uint32_t max_grant_frames;
+    uint32_t max_maptrack_frames;
+    xen_domain_handle_t handle;
+};
+
+/* Creates a domain with its vCPUs, none of them runnable. 0 and *out with one reference, or -EEXIST, -EINVAL, -ENOMEM. */
+int domain_create(const struct domain_config *cfg, struct domain **out);
+
+/* All vCPUs stop soon; sends VIRQ_DOM_EXC to the control domain when they have. The control domain's own ends the machine. */
+void domain_shutdown(struct domain *d, unsigned code);
+
+/* Holds back all vCPUs until domain_unpause; nests. Returns when none of them runs (not for the calling vCPU). */
+void domain_pause(struct domain *d);
+void domain_unpause(struct domain *d);
+
+/* memory.c: what becomes of frames that left the p2m, by type; the hook of struct p2m_hooks. */
+void domain_p2m_release(struct domain *d, uint64_t gfn, uint64_t mfn, unsigned order, enum p2m_type type);
+
+/* A vCPU went offline by itself: when it was the last one, the domain has switched itself off. */
+void domain_vcpu_went_down(struct domain *d);
+uint64_t domain_shared_info_mfn(const struct domain *d);
+
+/* domain/control.c: builds the control domain from the boot modules and lets it run. Panics with the reason if that is impossible. */
+struct boot_info;
+void control_domain_build(const struct boot_info *bi);
+/* Lets its vCPUs run; the other ones wait for their SIPI. */
+void control_domain_start(void);
+
+#endif

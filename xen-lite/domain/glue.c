@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The few lines that tie subsystems together: what a layer below needs to know of domains and vCPUs, as the functions
+ * that its header declares.
+ */
+#include <stdarg.h>
+
+#include "lib/types.h"
+
+#include <xen/sched.h>
+
+#include "cpu/exit.h"
+#include "domain/domain.h"
+#include "irq/girq.h"
+#include "lib/printf.h"
+#include "vdev/pci.h"
+
+/* ---- trap/, vdev/ ---- */
+
+struct trap_table *vcpu_trap_table(struct vcpu *v)
+{
+    return &v->domain->traps;
+}
+
+unsigned vcpu_trap_id(const struct vcpu *v)
+{
+    return v->id;
+}
+
+struct vapic_bus *domain_vapic(struct domain *d)
+{
+    return &d->vapic;
+}
+
+struct vlapic *vcpu_vlapic(struct vcpu *v)
+{
+    return &v->vlapic;
+}
+
+struct vpci *domain_vpci(struct domain *d)
+{
+    return &d->vpci;
+}
+
+/* A function that came after the start: its DMA goes through the domain's table before the domain can use it. */
+int domain_pci_found(struct domain *d, struct pci_dev *pdev)
+{
+    if (!iommu_present())
+        return 0;
+    return iommu_attach(&d->iommu, pdev->sbdf);
+}
+
+void domain_pci_gone(struct domain *d, struct pci_dev *pdev)
+{
+    (void)d;
+    if (iommu_present())
+        iommu_detach(pdev->sbdf);
+}
+
+/* ---- cpu/ ---- */
+
+void vcpu_halt(struct vcpu *v, bool interrupts)
+{
+    if (interrupts) {
+        vcpu_block(v);
+        return;
+    }
+    /* Nothing but NMI, INIT or the toolstack ends this: the way a paravirtual guest takes a CPU offline. */
+    vcpu_set_down(v);
+    domain_vcpu_went_down(v->domain);
+}
+
+void vcpu_spin_hint(struct vcpu *v)
+{
+    vcpu_yield(v);
+}
+
+void vcpu_crash(struct vcpu *v, const char *fmt, ...)
+{
+    char text[200];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    pr_err("domain %u vCPU %u crashed: %s", v->domain->domid, v->id, text);
+    cpu_dump(v);
+    domain_shutdown(v->domain, SHUTDOWN_crash);
+}
+
+void vcpu_triple_fault(struct vcpu *v)
+{
+    uint64_t reason = v->domain->hvm_params.value[HVM_PARAM_TRIPLE_FAULT_REASON];
+
+    pr_err("domain %u vCPU %u: triple fault", v->domain->domid, v->id);
+    cpu_dump(v);
+    domain_shutdown(v->domain, reason <= SHUTDOWN_MAX ? (unsigned)reason : SHUTDOWN_reboot);
+}

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+hv_sources += xen-lite/hypercall/hypercall.c \
+	xen-lite/hypercall/guest_page.c \
+	xen-lite/hypercall/target.c \
+	xen-lite/hypercall/evtchn.c \
+	xen-lite/hypercall/evtchn_op.c \
+	xen-lite/hypercall/evtchn_fifo.c \
+	xen-lite/hypercall/vtime.c \
+	xen-lite/hypercall/vcpu_op.c \
+	xen-lite/hypercall/sched_op.c \
+	xen-lite/hypercall/hvm_op.c \
+	xen-lite/hypercall/xen_version.c \
+	xen-lite/hypercall/console_io.c \
+	xen-lite/hypercall/multicall.c \
+	xen-lite/hypercall/physdev_op.c \
+	xen-lite/hypercall/platform_op.c \
+	xen-lite/hypercall/dominfo.c \
+	xen-lite/hypercall/sysctl.c \
+	xen-lite/hypercall/domctl.c
+
+# What the tests of hypercalls share: the handlers and the model of what surrounds them.
+check_LIBRARIES += tests/unit/libhc.a
+tests_unit_libhc_a_SOURCES = tests/unit/hc_sim.c tests/unit/hc_sim.h \
+	tests/unit/evtchn_guest.c tests/unit/evtchn_guest.h \
+	xen-lite/hypercall/guest_page.c \
+	xen-lite/hypercall/target.c \
+	xen-lite/hypercall/evtchn.c \
+	xen-lite/hypercall/evtchn_op.c \
+	xen-lite/hypercall/evtchn_fifo.c \
+	xen-lite/hypercall/vtime.c \
+	xen-lite/hypercall/vcpu_op.c \
+	xen-lite/hypercall/sched_op.c \
+	xen-lite/hypercall/hvm_op.c \
+	xen-lite/hypercall/xen_version.c \
+	xen-lite/hypercall/console_io.c \
+	xen-lite/hypercall/multicall.c \
+	xen-lite/hypercall/physdev_op.c \
+	xen-lite/hypercall/platform_op.c \
+	xen-lite/hypercall/dominfo.c \
+	xen-lite/hypercall/sysctl.c \
+	xen-lite/hypercall/domctl.c
+tests_unit_libhc_a_CFLAGS = $(UNIT_CFLAGS)
+
+check_PROGRAMS += tests/unit/test_evtchn tests/unit/test_vtime tests/unit/test_hypercalls
+tests_unit_test_evtchn_SOURCES = tests/unit/test_evtchn.c
+tests_unit_test_evtchn_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_evtchn_LDADD = tests/unit/libhc.a $(UNIT_LIBS) -lpthread
+tests_unit_test_vtime_SOURCES = tests/unit/test_vtime.c
+tests_unit_test_vtime_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_vtime_LDADD = tests/unit/libhc.a $(UNIT_LIBS)
+tests_unit_test_hypercalls_SOURCES = tests/unit/test_hypercalls.c
+tests_unit_test_hypercalls_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_hypercalls_LDADD = tests/unit/libhc.a $(UNIT_LIBS)

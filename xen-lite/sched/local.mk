@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+hv_sources += xen-lite/sched/sched.c

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * When may memory that lock-free readers looked at be freed?  Epochs: a CPU publishes the epoch in
+ * which its access began; the epoch advances when every CPU inside an access began in the current one; what
+ * was given up two epochs ago is free.  Only the trap registry enters and leaves.
+ */
+#ifndef XL_TRAP_RECLAIM_H
+#define XL_TRAP_RECLAIM_H
+
+#include "lib/percpu.h"
+#include "lib/types.h"
+
+struct reclaim_cpu {
+    uint64_t state; /* epoch << 1 | 1 inside an access, 0 outside */
+} __aligned(64);
+
+extern struct reclaim_cpu reclaim_cpu[MAX_CPUS];
+extern uint64_t reclaim_epoch;
+
+/* True if this call began the access; hand the result to reclaim_leave(). */
+static inline bool reclaim_enter(void)
+{
+    struct reclaim_cpu *c = &reclaim_cpu[cpu_id()];
+
+    if (unlikely(c->state))
+        return false;
+    /*
+     * Exchange, not a store: it must be visible before the pointers that follow are loaded.  An epoch
+     * that has grown old between the two is harmless: it only holds up the next advance.
+     */
+    __atomic_exchange_n(&c->state, READ_ONCE(reclaim_epoch) << 1 | 1, __ATOMIC_SEQ_CST);
+    return true;
+}
+
+static inline void reclaim_leave(bool outermost)
+{
+    if (likely(outermost))
+        __atomic_store_n(&reclaim_cpu[cpu_id()].state, 0, __ATOMIC_RELEASE);
+}
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Trap records: who touched what, who decided, and how long it took.  A ring a CPU is written while
+ * somebody listens.  Always on are the last accesses of each CPU, for a panic, and the ring of refusals.
+ */
+#ifndef XL_TRAP_RECORD_H
+#define XL_TRAP_RECORD_H
+
+#include "lib/types.h"
+
+/* record.kind; MMIO and PIO as in enum trap_kind. */
+enum {
+    RECORD_MMIO = 0,
+    RECORD_PIO = 1,
+    RECORD_CONFIG = 2, /* addr is the register, sbdf the function */
+    RECORD_DENY = 3,   /* rule, addr and value are the operands */
+};
+
+#define RECORD_NO_VCPU 0xffffu
+
+/* Fixed layout: readers outside of the hypervisor parse it. */
+struct trap_record {
+    uint64_t time;        /* ns since boot, start of the access */
+    uint64_t addr;        /* gpa, port, register, or first operand */
+    uint64_t value;       /* written or read, or second operand */
+    uint32_t sbdf;        /* 0xffffffff: none */
+    uint32_t ns;          /* spent in the handler */
+    uint16_t domid;
+    uint16_t vcpu;        /* RECORD_NO_VCPU: none */
+    uint16_t handler;     /* trap_handler_name() */
+    uint16_t rule;        /* enum deny_rule, of RECORD_DENY */
+    uint8_t kind;         /* RECORD_* */
+    uint8_t size;         /* bytes */
+    uint8_t write;        /* 1: write */
+    uint8_t disposition;  /* enum trap_result */
+    uint32_t reserved;
+};
+
+#define RECORD_LAST          16 /* accesses a CPU remembers for a panic */
+#define RECORD_DENIALS       64 /* refusals remembered */
+#define RECORD_RING          1024 /* records a CPU's ring holds, a power of two */
+#define RECORD_MAX_HANDLERS  128
+
+/* True while somebody listens: the hot path looks at nothing else. */
+extern bool record_listening;
+
+/*
+ * Starts writing, into empty rings.  Their memory is allocated at the first start and kept.  0, -EBUSY
+ * (somebody listens already), -ENOMEM.
+ */
+int record_start(void);
+/* Ends it.  What the rings hold can be read until the next start. */
+void record_stop(void);
+/*
+ * Takes up to `max` records of a CPU out of its ring, oldest first; returns how many, and adds to
+ * *lost those that found the ring full since the last call.  One reader at a time (takes a lock).
+ */
+unsigned record_read(unsigned cpu, struct trap_record *out, unsigned max, uint64_t *lost);
+/* Writes into the running CPU's ring.  Only meaningful while record_listening. */
+void record_write(const struct trap_record *rec);
+
+/* Says what the access under way on this CPU is about; the record of the access takes it over. */
+void record_annotate(uint32_t sbdf, uint16_t reg, uint16_t handler);
+/* Forgets it: an access begins. */
+void record_begin(void);
+/* Takes the annotation into rec and forgets it. */
+void record_take_annotation(struct trap_record *rec);
+
+/* Remembers an access for a panic; a few stores. */
+void record_last(uint16_t domid, unsigned kind, uint64_t addr, unsigned size, bool write,
+                 unsigned disposition, uint64_t value);
+/* Keeps a refusal in the always-on ring, and in the CPU's ring if somebody listens. */
+void record_denial(const struct trap_record *rec);
+/* Copies up to `max` of the newest refusals, oldest first; returns how many. */
+unsigned record_denials(struct trap_record *out, unsigned max);
+
+/* Prints the last accesses of each CPU.  For panics: takes no lock, allocates nothing. */
+void trap_dump_last(void);
+
+/*
+ * Ids of names, so that a record is of fixed size.  `name` must be a static string; equal strings
+ * have one id.  0 ("none") when the table is full.
+ */
+uint16_t trap_handler_id(const char *name);
+const char *trap_handler_name(uint16_t id);
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Looking at one physical function: identity, BARs and capabilities.  For vdev/pci.c only.
+ */
+#ifndef XL_VDEV_PCI_PROBE_H
+#define XL_VDEV_PCI_PROBE_H
+
+#include "vdev/pci.h"
+
+/* True if a function answers. */
+bool pci_present(uint32_t sbdf);
+/* Fills *dev, whose sbdf is set.  0, or -ENODEV if what answers makes no sense. */
+int pci_probe(struct pci_dev *dev);
+
+#endif

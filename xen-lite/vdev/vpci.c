@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Virtual PCI: giving functions to a domain and taking them away, and finding them.
+ *
+ * Look-up takes no lock: the tables of buses only grow, a slot is one pointer, and what it pointed to is
+ * freed after the registry's grace period.  Everything that changes something takes vpci->lock.
+ */
+#include "vdev/vpci.h"
+
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "vdev/vpci_engine.h"
+
+/* flags of physdev_op pci_device_add */
+#define PHYSDEV_VIRTFN 2u
+
+#define FUNCTIONS_A_BUS 256
+
+int vpci_deny(struct vpci_dev *vd, enum deny_rule rule, uint64_t a, uint64_t b)
+{
+    __atomic_fetch_add(&vd->denied, 1, __ATOMIC_RELAXED);
+    return deny(rule, vd->vpci->domid, vd->sbdf, a, b);
+}
+
+int vpci_init(struct vpci *vpci, struct domain *d, uint16_t domid, struct trap_table *traps,
+              struct p2m *p2m, const struct vpci_policy *policy)
+{
+    memset(vpci, 0, sizeof(*vpci));
+    vpci->domain = d;
+    vpci->domid = domid;
+    vpci->traps = traps;
+    vpci->p2m = p2m;
+    vpci->policy = policy;
+    spin_lock_init(&vpci->lock);
+    list_init(&vpci->devices);
+    list_init(&vpci->ecam);
+    list_init(&vpci->pages);
+    return vpci_access_init(vpci);
+}
+
+static struct vpci_segment *segment_of(const struct vpci *vpci, uint32_t sbdf)
+{
+    unsigned n = __atomic_load_n(&vpci->nr_segments, __ATOMIC_ACQUIRE);
+
+    for (unsigned i = 0; i < n; i++)
+        if (vpci->segment[i]->segment == PCI_SEG(sbdf))
+            return vpci->segment[i];
+    return NULL;
+}
+
+struct vpci_dev *vpci_find(const struct vpci *vpci, uint32_t sbdf)
+{
+    struct vpci_segment *seg = segment_of(vpci, sbdf);
+    struct vpci_dev **bus;
+
+    if (unlikely(!seg))
+        return NULL;
+    bus = __atomic_load_n(&seg->bus[PCI_BUS(sbdf)], __ATOMIC_ACQUIRE);
+    return bus ? __atomic_load_n(&bus[PCI_DEVFN(sbdf)], __ATOMIC_ACQUIRE) : NULL;
+}
+
+/* The slot of `sbdf`, made if it is not there; NULL: no memory, or too many segments. */
+static struct vpci_dev **make_slot(struct vpci *vpci, uint32_t sbdf)
+{
+    struct vpci_segment *seg = segment_of(vpci, sbdf);
+    struct vpci_dev **bus;
+
+    if (!seg) {
+        seg = vpci->nr_segments < VPCI_MAX_SEGMENTS ? trap_zalloc(sizeof(*seg)) : NULL;
+        if (!seg)
+            return NULL;
+        seg->segment = (uint16_t)PCI_SEG(sbdf);
+        vpci->segment[vpci->nr_segments] = seg;
+        __atomic_store_n(&vpci->nr_segments, vpci->nr_segments + 1, __ATOMIC_RELEASE);
+    }
+    bus = seg->bus[PCI_BUS(sbdf)];
+    if (!bus) {
+        bus = trap_zalloc(FUNCTIONS_A_BUS * sizeof(*bus));
+        if (!bus)
+            return NULL;
+        __atomic_store_n(&seg->bus[PCI_BUS(sbdf)], bus, __ATOMIC_RELEASE);
+    }
+    return &bus[PCI_DEVFN(sbdf)];
+}
+
+static bool reg_valid(const struct vpci_reg *reg)
+{
+    if (reg->size != 1 && reg->size != 2 && reg->size != 4)
+        return false;
+    return !(reg->offset % reg->size) && reg->offset + reg->size <= PCI_CFG_EXT_SIZE && reg->name;
+}
+
+int vpci_add_reg(struct vpci_dev *vd, const struct vpci_reg *reg)
+{
+    unsigned at = 0;
+
+    if (!reg_valid(reg))
+        return -EINVAL;
+    if (vd->nr_regs == VPCI_MAX_REGS)
+        return -ENOSPC;
+    while (at < vd->nr_regs && vd->reg[at].offset < reg->offset)
+        at++;
+    if (at && vd->reg[at - 1].offset + vd->reg[at - 1].size > reg->offset)
+        return -EEXIST;
+    if (at < vd->nr_regs && reg->offset + reg->size > vd->reg[at].offset)
+        return -EEXIST;
+    memmove(&vd->reg[at + 1], &vd->reg[at], (vd->nr_regs - at) * sizeof(*reg));
+    vd->reg[at] = *reg;
+    vd->nr_regs++;
+    for (unsigned i = vd->nr_regs; i-- > 0;)
+        vd->map[vd->reg[i].offset / 4] = (uint8_t)(i + 1);
+    return 0;
+}
+
+static void free_device(struct vpci_dev *vd)
+{
+    vpci_cap_cleanup(vd);
+    trap_defer_free(vd);
+}
+
+static int make_device(struct vpci *vpci, struct pci_dev *pdev, struct vpci_dev **out)
+{
+    struct vpci_dev *vd = trap_zalloc(sizeof(*vd));
+    int rc;
+
+    if (!vd)
+        return -ENOMEM;
+    list_init(&vd->link);
+    spin_lock_init(&vd->lock);
+    vd->vpci = vpci;
+    vd->pdev = pdev;
+    vd->sbdf = vd->hw_sbdf = pdev->sbdf;
+    rc = vpci_header_init(vd);
+    if (!rc)
+        rc = vpci_cap_init(vd);
+    if (rc)
+        free_device(vd);
+    else
+        *out = vd;
+    return rc;
+}
+
+/* The function decodes memory already. */
+static void map_decoded(struct vpci_dev *vd)
+{
+    uint32_t cmd;
+
+    pci_read_bars(vd->pdev);
+    if (!vpci_map_bars(vd)) {
+        vpci_bars_online(vd);
+        return;
+    }
+    cmd = vpci_hw_read(vd, PCI_REG_COMMAND, 2);
+    vpci_hw_write(vd, PCI_REG_COMMAND, 2, cmd & ~(uint32_t)PCI_COMMAND_MEMORY);
+    vd->pdev->decode = false;
+}
+
+static int add_locked(struct vpci *vpci, struct pci_dev *pdev)
+{
+    struct vpci_dev **slot, *vd;
+    int rc;
+
+    if (pdev->hidden)
+        return -EPERM;
+    if (pdev->owner)
+        return pdev->owner == vpci->domain ? 0 : -EBUSY;
+    slot = make_slot(vpci, pdev->sbdf);
+    rc = slot ? make_device(vpci, pdev, &vd) : -ENOMEM;
+    if (rc)
+        return rc;
+    pdev->owner = vpci->domain;
+    list_add_tail(&vd->link, &vpci->devices);
+    vpci->nr_devices++;
+    pdev->decode = vpci_hw_read(vd, PCI_REG_COMMAND, 2) & PCI_COMMAND_MEMORY;
+    if (pdev->decode && vpci->policy->maps_bars)
+        map_decoded(vd);
+    __atomic_store_n(slot, vd, __ATOMIC_RELEASE);
+    return 0;
+}
+
+int vpci_add_device(struct domain *d, uint32_t sbdf)
+{
+    struct vpci *vpci = domain_vpci(d);
+    struct pci_dev *pdev = pci_find(sbdf);
+    int rc;
+
+    if (!pdev)
+        return -ENODEV;
+    spin_lock(&vpci->lock);
+    rc = add_locked(vpci, pdev);
+    spin_unlock(&vpci->lock);
+    return rc;
+}
+
+static int remove_locked(struct vpci *vpci, uint32_t sbdf)
+{
+    struct vpci_dev *vd = vpci_find(vpci, sbdf);
+
+    if (!vd)
+        return -ENODEV;
+    __atomic_store_n(make_slot(vpci, sbdf), NULL, __ATOMIC_RELEASE);
+    list_del(&vd->link);
+    vpci->nr_devices--;
+    vpci_unmap_bars(vd);
+    spin_lock(&vd->lock);
+    vd->dead = true;
+    spin_unlock(&vd->lock);
+    vd->pdev->owner = NULL;
+    free_device(vd);
+    return 0;
+}
+
+int vpci_remove_device(struct domain *d, uint32_t sbdf)
+{
+    struct vpci *vpci = domain_vpci(d);
+    int rc;
+
+    spin_lock(&vpci->lock);
+    rc = remove_locked(vpci, sbdf);
+    spin_unlock(&vpci->lock);
+    return rc;
+}
+
+void vpci_destroy(struct vpci *vpci)
+{
+    spin_lock(&vpci->lock);
+    while (!list_empty(&vpci->devices)) {
+        struct vpci_dev *vd = list_first_entry(&vpci->devices, struct vpci_dev, link);
+
+        remove_locked(vpci, vd->sbdf);
+    }
+    vpci_access_cleanup(vpci);
+    for (unsigned i = 0; i < vpci->nr_segments; i++) {
+        for (unsigned bus = 0; bus < ARRAY_SIZE(vpci->segment[i]->bus); bus++)
+            trap_defer_free(vpci->segment[i]->bus[bus]);
+        trap_defer_free(vpci->segment[i]);
+    }
+    vpci->nr_segments = 0;
+    spin_unlock(&vpci->lock);
+}
+
+/*
+ * A function that the domain has not got: probes it, has its DMA attached, then lets the domain at it.
+ * -ENODEV if nothing is there.
+ */
+static int discover_locked(struct vpci *vpci, uint32_t sbdf)
+{
+    struct pci_dev *pdev;
+    int rc = pci_add(sbdf, &pdev);
+
+    if (rc)
+        return rc;
+    if (pdev->hidden)
+        return -EPERM;
+    if (pdev->owner)
+        return pdev->owner == vpci->domain ? 0 : -EBUSY;
+    rc = domain_pci_found(vpci->domain, pdev);
+    if (rc)
+        return rc;
+    rc = add_locked(vpci, pdev);
+    if (rc)
+        domain_pci_gone(vpci->domain, pdev);
+    return rc;
+}
+
+int vpci_discover(struct vpci *vpci, uint32_t sbdf)
+{
+    int rc;
+
+    spin_lock(&vpci->lock);
+    rc = discover_locked(vpci, sbdf);
+    spin_unlock(&vpci->lock);
+    return rc;
+}
+
+int vpci_physdev_add(struct domain *d, uint32_t sbdf, uint32_t flags)
+{
+    struct vpci *vpci = domain_vpci(d);
+
+    if (vpci_find(vpci, sbdf))
+        return 0;
+    if (flags & PHYSDEV_VIRTFN)
+        return deny(DENY_VF_UNSUPPORTED, vpci->domid, sbdf, flags, 0);
+    return vpci_discover(vpci, sbdf);
+}
+
+int vpci_physdev_remove(struct domain *d, uint32_t sbdf)
+{
+    struct vpci *vpci = domain_vpci(d);
+    struct pci_dev *pdev;
+    int rc;
+
+    spin_lock(&vpci->lock);
+    pdev = pci_find(sbdf);
+    rc = remove_locked(vpci, sbdf);
+    if (!rc) {
+        domain_pci_gone(d, pdev);
+        rc = pci_remove(sbdf);
+    }
+    spin_unlock(&vpci->lock);
+    return rc;
+}
