@@ -24,7 +24,7 @@ xen_lite_xen_lite_syms_CPPFLAGS = -I$(srcdir)/xen-lite -D__XEN_TOOLS__
 xen_lite_xen_lite_syms_CFLAGS = $(HV_CFLAGS) $(WARN_CFLAGS)
 xen_lite_xen_lite_syms_CCASFLAGS = $(HV_CFLAGS)
 xen_lite_xen_lite_syms_LINK = LD='$(LD)' NM='$(NM)' CC='$(CC)' \
-	$(SHELL) $(srcdir)/xen-lite/boot/link.sh $(srcdir)/xen-lite/boot/xen-lite.lds
+	$(SHELL) $(srcdir)/xen-lite/boot/link.sh $(srcdir)/xen-lite/boot/xen-lite.lds -o $@
 EXTRA_xen_lite_xen_lite_syms_DEPENDENCIES = xen-lite/boot/link.sh xen-lite/boot/xen-lite.lds
 EXTRA_DIST += xen-lite/boot/link.sh xen-lite/boot/xen-lite.lds
 

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: MIT */
+/* FUZZ_SOURCES: xen-lite/vdev/vlapic.c xen-lite/vdev/vlapic_regs.c xen-lite/vdev/vlapic_timer.c xen-lite/vdev/vapic_bus.c xen-lite/vdev/vioapic.c xen-lite/irq/timer.c */
 /*
- * FUZZ_SOURCES: xen-lite/vdev/vlapic.c xen-lite/vdev/vlapic_regs.c xen-lite/vdev/vlapic_timer.c
- * FUZZ_SOURCES: xen-lite/vdev/vapic_bus.c xen-lite/vdev/vioapic.c xen-lite/irq/timer.c
- */
-/*
- * Any sequence of register accesses, messages, pins and time on a guest's local APICs and IO-APIC.  After each step
- * what is in service and requested keeps the architecture's rules, and the hints agree with the registers.
+ * Any sequence of register accesses, messages, pins and time on a guest's local APICs and IO-APIC.
+ * After each step what is in service and requested keeps the architecture's rules, and the hints
+ * agree with the registers.
  */
 #include <assert.h>
 
+#include "../unit/vapic_sim.h"
 #include "irq/girq.h"
 #include "lib/errno.h"
 #include "trap/trap.h"
-#include "../unit/vapic_sim.h"
 #include "vdev/vioapic.h"
 #include "vdev/vlapic_priv.h"
 
@@ -130,8 +128,8 @@ static void fire(unsigned n)
 static void step(struct vioapic *io, const uint8_t *op)
 {
     struct vlapic *l = &sim_vcpu[(op[0] >> 4) % SIM_VCPUS].vlapic;
-    uint32_t word = (uint32_t)op[2] | (uint32_t)op[3] << 8 | (uint32_t)op[4] << 16 |
-                    (uint32_t)op[5] << 24;
+    uint32_t word =
+        (uint32_t)op[2] | (uint32_t)op[3] << 8 | (uint32_t)op[4] << 16 | (uint32_t)op[5] << 24;
     unsigned size = 1u << (op[7] & 3);
     uint64_t val = word | (uint64_t)op[6] << 32;
     int vec;

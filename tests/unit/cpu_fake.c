@@ -118,13 +118,12 @@ static void fake_inject(struct cpu_vcpu *c, const struct cpu_event *ev)
 
 static bool fake_can_inject_irq(const struct cpu_vcpu *c)
 {
-    return (c->regs.rflags & RFLAGS_IF) && !fake.shadow && fake.injected.type == CPU_EVENT_NONE;
+    return (c->regs.rflags & RFLAGS_IF) && !c->shadow && fake.injected.type == CPU_EVENT_NONE;
 }
 
 static bool fake_can_inject_nmi(const struct cpu_vcpu *c)
 {
-    (void)c;
-    return !fake.shadow && fake.injected.type == CPU_EVENT_NONE;
+    return !c->shadow && fake.injected.type == CPU_EVENT_NONE;
 }
 
 static void fake_request_irq_window(struct cpu_vcpu *c)
@@ -137,13 +136,6 @@ static void fake_request_nmi_window(struct cpu_vcpu *c)
 {
     (void)c;
     fake.nmi_window = true;
-}
-
-static void fake_clear_shadow(struct cpu_vcpu *c)
-{
-    (void)c;
-    fake.shadow = false;
-    fake.shadows_cleared++;
 }
 
 static void fake_flush_tlb(struct cpu_vcpu *c)
@@ -185,7 +177,6 @@ const struct cpu_backend fake_backend = {
     .can_inject_nmi = fake_can_inject_nmi,
     .request_irq_window = fake_request_irq_window,
     .request_nmi_window = fake_request_nmi_window,
-    .clear_shadow = fake_clear_shadow,
     .flush_tlb = fake_flush_tlb,
     .set_tsc_offset = fake_set_tsc_offset,
     .dump = fake_dump,

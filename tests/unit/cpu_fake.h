@@ -11,10 +11,10 @@ struct fake_cpu {
     uint64_t cr[5], dr[8], efer, tsc_offset;
     uint64_t msr[16];
     uint32_t msr_number[16];
-    unsigned nr_msrs, cpl, tlb_flushes, shadows_cleared;
+    unsigned nr_msrs, cpl, tlb_flushes;
     struct cpu_segment seg[CPU_NR_SEGS];
     struct cpu_event injected;
-    bool shadow, irq_window, nmi_window;
+    bool irq_window, nmi_window;
 };
 
 extern struct fake_cpu fake;

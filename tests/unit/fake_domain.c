@@ -4,15 +4,12 @@
  */
 #include "fake_domain.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 #include "cpu/exit.h"
 #include "cpu/guest_mem.h"
 #include "hypercall/hypercall.h"
+#include "lib/assert.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "mm/frame.h"
@@ -58,7 +55,7 @@ void domain_get(struct domain *d)
 
 void domain_put(struct domain *d)
 {
-    assert_true(d->refs > 1);
+    ASSERT(d->refs > 1);
     d->refs--;
 }
 
@@ -94,7 +91,7 @@ bool hypercall_preempt(struct vcpu *v)
 void hypercall_set_arg(struct vcpu *v, unsigned n, uint64_t val)
 {
     (void)v;
-    assert_in_range(n, 1, 3);
+    ASSERT(n >= 1 && n <= 3);
     args[n - 1] = val;
 }
 
@@ -122,7 +119,7 @@ bool iommu_rmrr(unsigned n, uint64_t *start, uint64_t *end, uint32_t *sbdfs, uns
                 unsigned max)
 {
     (void)sbdfs;
-    assert_int_equal(max, 0);
+    ASSERT(max == 0);
     *count = 1;
     return iommu_rmrr_for(fake_rmrr_sbdf, n, start, end);
 }
@@ -138,7 +135,7 @@ static void flush_cpu(struct p2m *p2m)
 static void flush_iommu(struct p2m *p2m, uint64_t gfn, uint64_t nr, bool tables_freed)
 {
     (void)tables_freed;
-    assert_true(nr && gfn + nr - 1 <= p2m->max_gfn);
+    ASSERT(nr && gfn + nr - 1 <= p2m->max_gfn);
     fake_io_flushes++;
 }
 
@@ -151,12 +148,17 @@ static const struct p2m_hooks hooks = { .flush_cpu = flush_cpu,
                                         .flush_iommu = flush_iommu,
                                         .release = release };
 
-void fake_machine(void)
+void fake_machine(uint64_t frames)
 {
-    sim_phys_init((size_t)FAKE_FRAMES << PAGE_SHIFT);
-    frames_init(frame_table, FAKE_FRAMES);
+    static uint64_t have;
+
+    ASSERT(frames <= FAKE_FRAMES);
+    if (have != frames) /* what it holds does not matter: a new one costs most of a fuzzer's time */
+        sim_phys_init((size_t)frames << PAGE_SHIFT);
+    have = frames;
+    frames_init(frame_table, frames);
     frames_assign(0, 16, OWNER_XEN);
-    frames_add(64, FAKE_FRAMES - 64);
+    frames_add(64, frames - 64);
     free_at_start = frames_free_count();
     p2m_set_limits(39, P2M_ORDER_2M, false);
     memset(domains, 0, sizeof(domains));
@@ -174,7 +176,7 @@ struct domain *fake_domain(uint16_t domid, uint64_t pages)
 
     while (slot < MAX_DOMAINS && domains[slot])
         slot++;
-    assert_true(d && v && slot < MAX_DOMAINS);
+    ASSERT(d && v && slot < MAX_DOMAINS);
     domains[slot] = d;
     d->domid = domid;
     d->control = domid == 0;
@@ -184,14 +186,14 @@ struct domain *fake_domain(uint16_t domid, uint64_t pages)
     d->vcpu[0] = v;
     v->domain = d;
     spin_lock_init(&d->lock);
-    assert_int_equal(p2m_init(&d->p2m, domid, &hooks), 0);
+    ASSERT(p2m_init(&d->p2m, domid, &hooks) == 0);
     d->shared_info = mfn_to_virt(frame_alloc(0, domid, FRAME_ZERO | FRAME_SHARED));
-    assert_int_equal(grant_init(d, 4, 4), 0);
+    ASSERT(grant_init(d, 4, 4) == 0);
     for (uint64_t gfn = 0; gfn < pages; gfn++) {
         uint64_t mfn = frame_alloc(0, domid, 0);
 
         memset(mfn_to_virt(mfn), (int)gfn, PAGE_SIZE);
-        assert_int_equal(p2m_map(&d->p2m, gfn, mfn, 0, P2M_RAM_RW), 0);
+        ASSERT(p2m_map(&d->p2m, gfn, mfn, 0, P2M_RAM_RW) == 0);
     }
     return d;
 }
@@ -205,8 +207,8 @@ void fake_check(void)
             continue;
         p2m_audit(&domains[i]->p2m, &a);
         if (a.breaches)
-            fail_msg("domain %u: %s (gfn %#lx, mfn %#lx)", domains[i]->domid, a.reason,
-                     (unsigned long)a.gfn, (unsigned long)a.mfn);
+            panic("domain %u: %s (gfn %#lx, mfn %#lx)", domains[i]->domid, a.reason,
+                  (unsigned long)a.gfn, (unsigned long)a.mfn);
     }
 }
 
@@ -226,8 +228,8 @@ void fake_machine_end(void)
 
         if (!d)
             continue;
-        assert_int_equal(d->refs, 1);
-        assert_int_equal(frames_owned(d->domid), 0);
+        ASSERT(d->refs == 1);
+        ASSERT(frames_owned(d->domid) == 0);
         grant_destroy(d);
         frame_free(domain_shared_info_mfn(d), 0);
         p2m_destroy(&d->p2m);
@@ -235,7 +237,7 @@ void fake_machine_end(void)
         free(d);
         domains[i] = NULL;
     }
-    assert_int_equal(frames_free_count(), free_at_start);
+    ASSERT(frames_free_count() == free_at_start);
 }
 
 uint8_t *fake_page(struct domain *d, uint64_t gfn)
@@ -258,6 +260,5 @@ long fake_call(fake_fn fn, struct domain *d, uint64_t a1, const void *a2, uint64
             return rc;
         fake_restarts++;
     }
-    fail_msg("the call never ends");
-    return 0;
+    panic("the call never ends");
 }

@@ -9,16 +9,16 @@
 
 #include "domain/domain.h"
 
-#define FAKE_FRAMES 8192u /* 32 MiB of machine */
+#define FAKE_FRAMES 8192u /* 32 MiB of machine at most */
 
 /* An address that faults. */
 #define FAKE_BAD ((void *)8)
 
 /* Fresh machine without domains. */
-void fake_machine(void);
+void fake_machine(uint64_t frames);
 /* A domain whose gfns [0, pages) are memory, each frame filled with its gfn. */
 struct domain *fake_domain(uint16_t domid, uint64_t pages);
-/* Takes all domains apart; asserts that every frame came back and no reference is left. */
+/* Takes all domains apart; panics unless every frame came back and no reference is left. */
 void fake_machine_end(void);
 void fake_check(void); /* audit of every p2m */
 

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "acpi/acpi.h"
 #include "boot/console.h"
 #include "cpu/guest_mem.h"
 #include "hypercall/hypercall.h"
@@ -16,6 +17,8 @@
 #include "mm/frame.h"
 #include "mm/phys.h"
 #include "sim.h"
+#include "vdev/pci.h"
+#include "vdev/vpci.h"
 
 struct hc_domain {
     struct domain d;
@@ -37,6 +40,7 @@ unsigned hc_mode_bytes = 8;
 static struct hc_domain *by_slot[HC_MAX_DOMAINS + 1];
 static spinlock_t list_lock = SPINLOCK_INIT;
 static struct timer *timers;
+static bool memory_ready;
 
 static struct hc_domain *hc(const struct domain *d)
 {
@@ -53,7 +57,9 @@ void hc_reset(void)
     list_init(&domain_list);
     control_domain = NULL;
     timers = NULL;
-    sim_phys_init((HC_MAX_DOMAINS + 2) * HC_PAGES * PAGE_SIZE);
+    if (!memory_ready)
+        sim_phys_init((HC_MAX_DOMAINS + 2) * HC_PAGES * PAGE_SIZE);
+    memory_ready = true;
     sim_now_ns = NS_PER_SEC;
     sim_now_step = 0;
     hc_shutdown_code = -1;
@@ -97,13 +103,14 @@ struct domain *hc_domain(uint16_t domid, unsigned vcpus, uint32_t max_ports)
     h->base = (uint64_t)slot * HC_PAGES;
     memset(h->type, P2M_RAM_RW, sizeof(h->type));
     d = &h->d;
+    memset(hc_mem(d, 0), 0, HC_PAGES * PAGE_SIZE);
     d->domid = domid;
     d->control = domid == 0;
     d->refs = 1;
     d->max_vcpus = vcpus;
     d->p2m.domid = domid;
     d->p2m.addr_bits = 39;
-    d->tot_pages = HC_PAGES;
+    d->p2m.frames[P2M_RAM_RW] = HC_PAGES;
     d->shared_info = calloc(1, PAGE_SIZE);
     evtchn_domain_init(d, d->shared_info, max_ports);
     watchdog_init(d);
@@ -507,4 +514,60 @@ uint64_t frames_limit(void)
 bool iommu_enabled(void)
 {
     return true;
+}
+
+/* ---- what a test may want to replace ---- */
+
+#define WEAK __attribute__((weak))
+
+WEAK int vpci_physdev_add(struct domain *d, uint32_t sbdf, uint32_t flags)
+{
+    (void)d;
+    (void)sbdf;
+    (void)flags;
+    return 0;
+}
+
+WEAK int vpci_physdev_remove(struct domain *d, uint32_t sbdf)
+{
+    (void)d;
+    (void)sbdf;
+    return 0;
+}
+
+WEAK int vpci_add_ecam(struct vpci *vpci, uint64_t base, uint16_t segment, uint8_t start_bus,
+                       uint8_t end_bus)
+{
+    (void)vpci;
+    (void)base;
+    (void)segment;
+    (void)start_bus;
+    (void)end_bus;
+    return 0;
+}
+
+WEAK struct pci_dev *pci_find(uint32_t sbdf)
+{
+    (void)sbdf;
+    return NULL;
+}
+
+WEAK int acpi_get_madt(struct acpi_madt_info *out)
+{
+    (void)out;
+    return -ENOENT;
+}
+
+WEAK bool hypercall_preempt(struct vcpu *v)
+{
+    (void)v;
+    return false;
+}
+
+WEAK long hypercall_call(struct vcpu *v, uint64_t nr, const uint64_t arg[5])
+{
+    (void)v;
+    (void)nr;
+    (void)arg;
+    return -ENOSYS;
 }

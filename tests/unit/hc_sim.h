@@ -19,7 +19,7 @@ struct hc_vcpu_log {
     uint8_t last_vector;
 };
 
-/* Forgets all domains and starts with fresh memory. */
+/* Forgets all domains. A new one finds its memory zeroed. */
 void hc_reset(void);
 /* A domain with `vcpus` vCPUs, all of them online; number 0 is the control domain. */
 struct domain *hc_domain(uint16_t domid, unsigned vcpus, uint32_t max_ports);

@@ -36,6 +36,7 @@ struct cached {
     uint64_t gfn;
     bool cpu_valid, cpu_w, io_valid, io_w;
     uint64_t cpu_mfn, io_mfn;
+    unsigned cpu_order, io_order; /* of the page that the remembered translation is a part of */
     uint64_t cpu_table[P2M_LEVELS], io_table[P2M_LEVELS]; /* remembered tables of levels 1..3 */
 };
 static struct cached cache[NR_CACHED];
@@ -103,9 +104,13 @@ static void hook_flush_iommu(struct p2m *p, uint64_t gfn, uint64_t nr, bool tabl
     if (drop_io_flushes)
         return;
     for (unsigned i = 0; i < NR_CACHED; i++) {
+        uint64_t size = 1ull << cache[i].io_order, first = ALIGN_DOWN(cache[i].gfn, size);
+
+        /* A strict unit: a large translation goes only when all of it is named. */
+        if (first >= gfn && first + size <= gfn + nr)
+            cache[i].io_valid = false;
         if (cache[i].gfn - gfn >= nr)
             continue;
-        cache[i].io_valid = false;
         if (tables_freed && !drop_table_hint)
             memset(cache[i].io_table, 0, sizeof(cache[i].io_table));
     }
@@ -248,32 +253,48 @@ void fill_caches(void)
             c->cpu_valid = o.status == WALK_OK;
             c->cpu_mfn = o.hpa >> PAGE_SHIFT;
             c->cpu_w = o.w;
+            c->cpu_order = c->cpu_valid ? o.page_shift - PAGE_SHIFT : 0;
         }
         if (!c->io_valid) {
             memcpy(c->io_table, t, sizeof(t));
             c->io_valid = o.status == WALK_OK;
             c->io_mfn = o.hpa >> PAGE_SHIFT;
             c->io_w = o.w;
+            c->io_order = c->io_valid ? o.page_shift - PAGE_SHIFT : 0;
         }
     }
+}
+
+/*
+ * Whether a page-sized translation seen from gfn would say something wrong of gfn `at`, a part of
+ * it.
+ */
+static bool wrong_at(uint64_t gfn, uint64_t mfn, bool w, uint64_t at)
+{
+    const struct model *m = model_of(at);
+
+    return m && (m->type == P2M_NONE || mfn + at - gfn != m->mfn || (w && !writable(m->type)));
+}
+
+static bool wrong(uint64_t gfn, uint64_t mfn, bool w, unsigned order, uint64_t touched)
+{
+    return wrong_at(gfn, mfn, w, gfn) ||
+           (gfn >> order == touched >> order && wrong_at(gfn, mfn, w, touched));
 }
 
 /*
  * A remembered translation may lack rights that were added, but must not go beyond the table; a
  * remembered table must still be one.
  */
-void check_caches(void)
+void check_caches(uint64_t touched)
 {
     for (unsigned i = 0; i < NR_CACHED; i++) {
         const struct cached *c = &cache[i];
-        const struct model *m = model_of(c->gfn);
         uint64_t t[P2M_LEVELS];
 
-        if (c->cpu_valid &&
-            (m->type == P2M_NONE || c->cpu_mfn != m->mfn || (c->cpu_w && !writable(m->type))))
+        if (c->cpu_valid && wrong(c->gfn, c->cpu_mfn, c->cpu_w, c->cpu_order, touched))
             stale = true;
-        if (c->io_valid &&
-            (m->type == P2M_NONE || c->io_mfn != m->mfn || (c->io_w && !writable(m->type))))
+        if (c->io_valid && wrong(c->gfn, c->io_mfn, c->io_w, c->io_order, touched))
             stale = true;
         tables_of(c->gfn, t);
         for (unsigned l = 1; l < P2M_LEVELS; l++)

@@ -38,15 +38,15 @@ extern uint64_t io_first, io_last; /* of the last flush */
 void start(unsigned addr_bits, unsigned max_order, bool on_map, bool nested_paging);
 void finish(void);
 
-/* What gfn should be; it must be in a window. */
+/* What gfn should be; NULL outside of the windows. */
 struct model *model_of(uint64_t gfn);
 /* One gfn as everybody sees it. */
 void check_gfn(uint64_t gfn, bool nested_paging);
 uint64_t random_gfn(void);
 /* Caches remember whatever a walk of theirs finds. */
 void fill_caches(void);
-/* Sets stale if a cache knows more than the model allows. */
-void check_caches(void);
+/* Sets stale if a cache knows more than the model allows; looks at gfn touched above all. */
+void check_caches(uint64_t touched);
 /* Counters, and all that an audit says about a table full of frames that are nobody's. */
 void check_audit(void);
 

@@ -413,9 +413,9 @@ void sim_reset(void)
     sim_nr_functions = 0;
     sim_bind_fails = sim_p2m_fails = sim_found_fails = false;
     sim_found = sim_gone = 0;
+    phys_to_virt(0); /* makes the simulated memory, if it is not there yet */
     memset(frames, P2M_NONE, sizeof(frames));
     memset(&frames[SIM_RAM >> PAGE_SHIFT], P2M_RAM_RW, (SIM_RAM_END - SIM_RAM) >> PAGE_SHIFT);
-    memset((void *)phys_to_virt(SIM_MMIO_FIRST), 0xee, SIM_MMIO_END - SIM_MMIO_FIRST);
     if (!reserved)
         pci_reserve(SIM_RESERVED, SIM_RESERVED_END - 1, "the test's own");
     reserved = true;

@@ -179,11 +179,15 @@ static void test_bad_arguments(void **state)
     assert_int_equal(eg_close(v, 0), -EINVAL);
     assert_int_equal(eg_close(v, ~0u), -EINVAL);
     assert_int_equal(eg_send(v, 0), -EINVAL);
-    assert_int_equal(eg_status(v, DOMID_SELF, 0, &st), -EINVAL);
+    assert_int_equal(eg_status(v, DOMID_SELF, 0, &st), -EINVAL); /* nothing allocated yet */
+    assert_int_equal(eg_bind_ipi(v, 0), 1);
+    assert_int_equal(eg_status(v, DOMID_SELF, 0, &st), 0);
+    assert_int_equal(st.status, EVTCHNSTAT_closed);
     assert_int_equal(eg_status(v, DOMID_SELF, ~0u, &st), -EINVAL);
     assert_int_equal(eg_bind_vcpu(v, 1, ~0u), -ENOENT);
     assert_int_equal(eg_set_priority(v, 1, 16), -EINVAL);
     assert_int_equal(eg_set_priority(v, 1, 3), -ENOSYS); /* two-level */
+    assert_int_equal(eg_bind_vcpu(v, 1, 0), -EINVAL); /* an IPI */
     assert_int_equal(eg_expand(v, EG_ARRAY_GFN), -EOPNOTSUPP);
     assert_int_equal(hc_pins(dom1), 0);
 }
@@ -281,7 +285,8 @@ struct history {
     bool owed[EG_MAX_PORTS];   /* signalled and not handled since */
     bool masked[EG_MAX_PORTS];
     bool open[EG_MAX_PORTS];
-    unsigned nr_ports;
+    evtchn_port_t remote[EG_MAX_PORTS]; /* dom0's end; 0: an IPI */
+    unsigned nr_open;
 };
 
 static void history_handler(struct evtchn_guest *g, struct vcpu *v, evtchn_port_t port)
@@ -300,27 +305,50 @@ static void drain(struct evtchn_guest *g)
         eg_upcall(g, g->d->vcpu[i]);
 }
 
+/* An IPI, or the end of a pair whose other end is in dom0. */
+static void history_open(struct evtchn_guest *g, struct history *h, struct vcpu *v)
+{
+    bool pair = rand() % 2;
+    int rc = pair ? eg_alloc_unbound(v, DOMID_SELF, 0)
+                  : eg_bind_ipi(v, (unsigned)rand() % g->d->max_vcpus);
+    evtchn_port_t port = (evtchn_port_t)rc;
+
+    assert_true(rc > 0 && rc < 400);
+    h->open[port] = true;
+    h->owed[port] = false;
+    h->masked[port] = g->fifo ? (*eg_word(g, port) >> EVTCHN_FIFO_MASKED) & 1
+                              : test_bit(g->d->shared_info->evtchn_mask, port);
+    h->remote[port] = 0;
+    if (pair) {
+        rc = eg_bind_interdomain(dom0->vcpu[0], g->d->domid, port);
+        assert_true(rc > 0);
+        h->remote[port] = (evtchn_port_t)rc;
+    }
+}
+
+static void history_close(struct history *h, struct vcpu *v, evtchn_port_t port)
+{
+    assert_int_equal(eg_close(v, port), 0);
+    if (h->remote[port])
+        assert_int_equal(eg_close(dom0->vcpu[0], h->remote[port]), 0);
+    h->open[port] = h->owed[port] = false;
+}
+
 static void random_step(struct evtchn_guest *g, struct history *h)
 {
     struct vcpu *v = g->d->vcpu[(unsigned)rand() % g->d->max_vcpus];
     evtchn_port_t port = 1 + (unsigned)rand() % 300;
     unsigned what = (unsigned)rand() % 20;
-    int rc;
 
     if (!h->open[port]) {
-        rc = eg_bind_interdomain(v, 0, port);
-        assert_int_equal(rc, -EINVAL); /* nobody there is unbound for us */
-        rc = eg_bind_ipi(v, (unsigned)rand() % g->d->max_vcpus);
-        if (rc <= 0 || rc >= 300)
-            return;
-        h->open[rc] = true;
-        h->owed[rc] = false;
-        h->masked[rc] = g->fifo ? (*eg_word(g, (evtchn_port_t)rc) >> EVTCHN_FIFO_MASKED) & 1
-                                : test_bit(g->d->shared_info->evtchn_mask, (unsigned)rc);
+        if (h->nr_open < 250) {
+            history_open(g, h, v);
+            h->nr_open++;
+        }
         return;
     }
     if (what < 9) {
-        assert_int_equal(eg_send(v, port), 0);
+        assert_int_equal(h->remote[port] ? eg_send(dom0->vcpu[0], h->remote[port]) : eg_send(v, port), 0);
         h->owed[port] = true;
     } else if (what < 11) {
         eg_mask(g, port);
@@ -331,8 +359,11 @@ static void random_step(struct evtchn_guest *g, struct history *h)
     } else if (what < 15 && g->fifo) {
         assert_int_equal(eg_set_priority(v, port, (unsigned)rand() % 16), 0);
     } else if (what < 16) {
-        assert_int_equal(eg_close(v, port), 0);
-        h->open[port] = h->owed[port] = false;
+        history_close(h, v, port);
+        h->nr_open--;
+    } else if (what < 17) {
+        assert_int_equal(eg_bind_vcpu(v, port, (unsigned)rand() % g->d->max_vcpus),
+                         h->remote[port] ? 0 : -EINVAL);
     } else {
         eg_upcall(g, v);
     }
@@ -352,13 +383,13 @@ static void run_history(bool fifo, unsigned seed)
         assert_int_equal(eg_use_fifo(&g, 1024), 0);
     for (unsigned i = 0; i < 20000; i++)
         random_step(&g, &h);
-    for (evtchn_port_t p = 1; p < 300; p++) {
+    for (evtchn_port_t p = 1; p < 400; p++) {
         h.masked[p] = false;
         if (h.open[p])
             eg_unmask(&g, dom1->vcpu[0], p);
     }
     drain(&g);
-    for (evtchn_port_t p = 1; p < 300; p++)
+    for (evtchn_port_t p = 1; p < 400; p++)
         assert_false(h.open[p] && h.owed[p]);
     assert_int_equal(eg_reset(dom1->vcpu[0], DOMID_SELF), 0);
 }

@@ -24,7 +24,7 @@ static struct domain *dom0, *guest;
 static int setup(void **state)
 {
     (void)state;
-    fake_machine();
+    fake_machine(FAKE_FRAMES);
     dom0 = fake_domain(0, PAGES);
     guest = fake_domain(GUEST, PAGES);
     srand(3);

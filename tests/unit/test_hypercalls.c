@@ -16,6 +16,7 @@
 #include "lib/string.h"
 #include "lib/time.h"
 #include "sim.h"
+#include "vdev/pci.h"
 #include "vdev/vpci.h"
 
 #include <xen/features.h>
@@ -58,6 +59,13 @@ int vpci_add_ecam(struct vpci *vpci, uint64_t base, uint16_t segment, uint8_t st
     (void)start_bus;
     (void)end_bus;
     return ecam_calls++ ? -EEXIST : 0;
+}
+
+struct pci_dev *pci_find(uint32_t sbdf)
+{
+    static struct pci_dev dev;
+
+    return sbdf == 0x218 ? &dev : NULL;
 }
 
 int acpi_get_madt(struct acpi_madt_info *out)
@@ -481,6 +489,27 @@ static void test_sysctl_machine(void **state)
     assert_int_equal(do_sysctl(v0, HC_ARG, 0, 0, 0, 0), -EACCES);
 }
 
+static void test_sysctl_pci(void **state)
+{
+    struct physdev_pci_device devs[2] = { { .bus = 2, .devfn = 0x18 }, { .bus = 9 } };
+    struct xen_sysctl op = { 0 };
+    uint32_t *nodes = hc_mem(dom0, 0x6000);
+
+    (void)state;
+    op.u.pcitopoinfo.num_devs = 2;
+    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_pcitopoinfo), -EINVAL);
+    memcpy(hc_mem(dom0, 0x5000), devs, sizeof(devs));
+    op.u.pcitopoinfo.devs.p = (void *)0x5000UL;
+    op.u.pcitopoinfo.nodes.p = (void *)0x6000UL;
+    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_pcitopoinfo), 0);
+    assert_int_equal(op.u.pcitopoinfo.num_devs, 2);
+    assert_int_equal(nodes[0], 0);
+    assert_int_equal(nodes[1], XEN_INVALID_DEV);
+    op.u.pcitopoinfo.num_devs = ~0u; /* bounded; zeroes in between are an unknown function */
+    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_pcitopoinfo), 0);
+    assert_true(op.u.pcitopoinfo.num_devs < 1000);
+}
+
 static void test_sysctl_console(void **state)
 {
     struct xen_sysctl op = { 0 };
@@ -576,7 +605,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_version), T(test_sched), T(test_watchdog), T(test_params), T(test_callback_irq),
         T(test_mem_type), T(test_console), T(test_multicall), T(test_physdev), T(test_platform),
-        T(test_sysctl_machine), T(test_sysctl_console), T(test_domain_lists), T(test_domctl_vcpu),
+        T(test_sysctl_machine), T(test_sysctl_console), T(test_sysctl_pci), T(test_domain_lists), T(test_domctl_vcpu),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

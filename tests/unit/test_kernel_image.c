@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Kernel images: XZ streams (made by xz at test time, where it is installed, and one embedded),
- * bzImage headers, and PVH ELF files; each also damaged in every position.
+ * Kernel images: XZ and Zstandard streams (made by xz and zstd at test time, where they are
+ * installed, and one of each embedded), bzImage headers, and PVH ELF files; damaged ones, too.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +13,7 @@
 #include "domain/bzimage.h"
 #include "domain/pvh_elf.h"
 #include "domain/unxz.h"
+#include "domain/unzstd.h"
 #include "lib/errno.h"
 #include "lib/le.h"
 #include "lib/string.h"
@@ -76,18 +77,26 @@ static void make_data(size_t len, unsigned seed)
 }
 
 /* gcc's ASan sees an overrun only at the end of an allocation. */
-static int unpack_exact(size_t packed_len, size_t out_max, size_t *out_len)
+typedef int (*unpack_fn)(const void *in, size_t in_len, void *out, size_t out_max, size_t *out_len,
+                         void *work);
+
+static int unpack_with(unpack_fn fn, size_t packed_len, size_t out_max, size_t *out_len)
 {
     uint8_t *in = malloc(packed_len ? packed_len : 1), *to = malloc(out_max ? out_max : 1);
     int rc;
 
     memcpy(in, packed, packed_len);
-    rc = unxz(in, packed_len, to, out_max, out_len, work);
+    rc = fn(in, packed_len, to, out_max, out_len, work);
     if (!rc)
         memcpy(out, to, *out_len);
     free(in);
     free(to);
     return rc;
+}
+
+static int unpack_exact(size_t packed_len, size_t out_max, size_t *out_len)
+{
+    return unpack_with(unxz, packed_len, out_max, out_len);
 }
 
 static void xz_round_trips(void **state)
@@ -97,7 +106,7 @@ static void xz_round_trips(void **state)
         "xz --lzma2=lc=0,lp=4,pb=4", "xz --lzma2=lc=4,lp=0,pb=0", "xz --block-size=50000 --x86 --lzma2",
         "xz --lzma2=nice=273,mode=normal,mf=bt4",
     };
-    static const size_t sizes[] = { 0, 1, 4, 5, 9, 300, 70000, 600000 };
+    static const size_t sizes[] = { 0, 1, 4, 5, 9, 300, 70000, 300000 };
     unsigned i, k;
     size_t n, len;
 
@@ -193,6 +202,111 @@ static void xz_unsupported(void **state)
     assert_int_equal(unpack_exact(n, 100, &len), -EOPNOTSUPP);
 }
 
+/* Zstandard */
+
+static void zstd_round_trips(void **state)
+{
+    static const char *const options[] = {
+        "zstd -1", "zstd -15 --check", "zstd -3 --no-check --no-content-size", "zstd --fast=5",
+    };
+    static const size_t sizes[] = { 0, 1, 7, 300, 131073, 400000 };
+    unsigned i, k;
+    size_t n, len;
+
+    (void)state;
+    if (!pack("zstd", 0))
+        skip(); /* zstd is not installed */
+    for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+        make_data(sizes[i], i + 10);
+        for (k = 0; k < ARRAY_SIZE(options); k++) {
+            n = pack(options[k], sizes[i]);
+            assert_int_not_equal(n, 0);
+            len = 77;
+            assert_int_equal(unpack_with(unzstd, n, sizes[i], &len), 0);
+            assert_int_equal(len, sizes[i]);
+            assert_memory_equal(out, data, sizes[i]);
+            if (sizes[i])
+                assert_int_equal(unpack_with(unzstd, n, sizes[i] - 1, &len), -ENOSPC);
+        }
+    }
+}
+
+/* Literals that compress well and badly, alone: each kind of literals section. */
+static void zstd_literals(void **state)
+{
+    static const unsigned alphabets[] = { 1, 2, 3, 16, 100, 200, 256 };
+    size_t n, len, size, i;
+    unsigned k;
+
+    (void)state;
+    if (!pack("zstd", 0))
+        skip();
+    for (k = 0; k < ARRAY_SIZE(alphabets); k++) {
+        for (size = 100; size <= 40000; size *= 20) {
+            for (i = 0; i < size; i++) {
+                unsigned a = (unsigned)rand() % alphabets[k], b = (unsigned)rand() % alphabets[k];
+
+                data[i] = (uint8_t)(MIN(a, b) * 7);
+            }
+            n = pack("zstd -3", size);
+            assert_int_equal(unpack_with(unzstd, n, size, &len), 0);
+            assert_int_equal(len, size);
+            assert_memory_equal(out, data, size);
+        }
+    }
+}
+
+/* "xen-lite xen-lite xen-lite xen-lite\n", zstd -19 --check, behind a frame to skip */
+static const uint8_t hello_zstd[] = {
+    0x53, 0x2a, 0x4d, 0x18, 0x03, 0x00, 0x00, 0x00, 0x01, 0x02, 0x03,
+    0x28, 0xb5, 0x2f, 0xfd, 0x04, 0x68, 0x85, 0x00, 0x00, 0x50, 0x78, 0x65, 0x6e, 0x2d,
+    0x6c, 0x69, 0x74, 0x65, 0x20, 0x0a, 0x01, 0x00, 0xb4, 0xcb, 0x11, 0x5e, 0xb0, 0x84,
+    0x96,
+};
+
+static void zstd_embedded(void **state)
+{
+    unsigned i, bit;
+    size_t len;
+
+    (void)state;
+    memcpy(packed, hello_zstd, sizeof(hello_zstd));
+    assert_int_equal(unpack_with(unzstd, sizeof(hello_zstd), 64, &len), 0);
+    assert_int_equal(len, 36);
+    assert_memory_equal(out, "xen-lite xen-lite xen-lite xen-lite\n", 36);
+    for (i = 11; i < sizeof(hello_zstd); i++) {
+        assert_int_not_equal(unpack_with(unzstd, i, 64, &len), 0); /* cut short */
+        for (bit = 0; bit < 8; bit++) {
+            packed[i] ^= (uint8_t)(1 << bit);
+            /* The header has a bit for nobody and a window size that does not matter here. */
+            if (unpack_with(unzstd, sizeof(hello_zstd), 64, &len) == 0)
+                assert_in_range(i, 11 + 4, 11 + 5);
+            packed[i] ^= (uint8_t)(1 << bit);
+        }
+    }
+}
+
+static void zstd_rubbish_is_survived(void **state)
+{
+    size_t n, len;
+    unsigned i;
+
+    (void)state;
+    make_data(20000, 6);
+    n = pack("zstd -9 --no-check", 20000);
+    if (!n)
+        skip();
+    for (i = 0; i < 600; i++) {
+        size_t at = 4 + (size_t)rand() % (i & 1 ? n - 4 : 200);
+        uint8_t old = packed[at];
+
+        packed[at] = (uint8_t)rand();
+        unpack_with(unzstd, n, 20000, &len);
+        packed[at] = old;
+    }
+    assert_int_equal(unpack_with(unzstd, n, 20000, &len), 0);
+}
+
 /* bzImage */
 
 static size_t make_bzimage(const uint8_t *payload, size_t len, uint32_t unpacked)
@@ -225,6 +339,13 @@ static void bzimage_is_read(void **state)
     assert_int_equal(len, 36);
     assert_memory_equal(out, "xen-lite", 8);
     assert_int_equal(kernel_image_unpack(&k, out, 35, &len, work), -ENOSPC);
+
+    n = make_bzimage(hello_zstd + 11, sizeof(hello_zstd) - 11, 36);
+    assert_int_equal(kernel_image_parse(data, n, &k), 0);
+    assert_int_equal(k.type, KERNEL_ZSTD);
+    memset(out, 0, 36);
+    assert_int_equal(kernel_image_unpack(&k, out, 36, &len, work), 0);
+    assert_memory_equal(out, "xen-lite", 8);
 
     assert_int_equal(kernel_image_parse("\177ELF....", 8, &k), 0);
     assert_int_equal(k.type, KERNEL_ELF);
@@ -400,6 +521,10 @@ int main(void)
         cmocka_unit_test(xz_round_trips),
         cmocka_unit_test(xz_rubbish_is_survived),
         cmocka_unit_test(xz_unsupported),
+        cmocka_unit_test(zstd_round_trips),
+        cmocka_unit_test(zstd_literals),
+        cmocka_unit_test(zstd_embedded),
+        cmocka_unit_test(zstd_rubbish_is_survived),
         cmocka_unit_test(bzimage_is_read),
         cmocka_unit_test(bzimage_nonsense),
         cmocka_unit_test(elf_is_loaded),

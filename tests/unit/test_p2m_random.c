@@ -142,7 +142,7 @@ static void random_run(unsigned bits, unsigned order, bool on_map, bool nested, 
         fill_caches();
         random_step(&gfn, &nr);
         assert_false(p2m.pending.cpu || p2m.pending.iommu || p2m.pending.nr_releases);
-        check_caches();
+        check_caches(gfn);
         assert_false(stale);
         stride = 1 + nr / 64;
         for (uint64_t i = 0; i < nr; i += stride)
@@ -197,7 +197,7 @@ static unsigned stale_steps(bool *drop)
 
         fill_caches();
         random_step(&gfn, &nr);
-        check_caches();
+        check_caches(gfn);
         found += stale;
         stale = false;
     }

@@ -159,9 +159,9 @@ static void test_inject(void **state)
     assert_false(svm_can_inject_irq(&c));
     c.regs.rflags = 0x202;
     assert_true(svm_can_inject_irq(&c));
-    put(0x68, 1); /* interrupt shadow */
+    c.shadow = true;
     assert_false(svm_can_inject_irq(&c));
-    svm_clear_shadow(&c);
+    c.shadow = false;
     assert_true(svm_can_inject_irq(&c));
     svm_inject(&c, &irq);
     assert_int_equal(at(0xa8, 8), 0x800000f3);

@@ -285,25 +285,18 @@ static void test_grace_period(void **state)
 {
     uint64_t epoch;
     char *p = trap_zalloc(8);
-    bool outer;
 
     (void)state;
     nr_cpus = 2;
-    percpu_area[1].id = 1;
-    sim_this_cpu = 1;
-    outer = reclaim_enter();
-    assert_true(outer);
-    assert_false(reclaim_enter());
-    sim_this_cpu = 0;
+    reclaim_enter(&reclaim_cpu[1]);
+    assert_true(reclaim_inside(&reclaim_cpu[1]));
     epoch = reclaim_epoch;
     trap_defer_free(p);
     for (unsigned i = 0; i < 10; i++)
         trap_defer_free(trap_zalloc(8));
     assert_true(reclaim_epoch <= epoch + 1);
     assert_int_equal(p[0], 0); /* under the address sanitizer: not freed */
-    sim_this_cpu = 1;
-    reclaim_leave(outer);
-    sim_this_cpu = 0;
+    reclaim_leave(&reclaim_cpu[1]);
     for (unsigned i = 0; i < 3; i++)
         trap_defer_free(trap_zalloc(8));
     assert_true(reclaim_epoch > epoch + 1);

@@ -379,7 +379,11 @@ static void software_disable_masks(void **state)
     wr(l0, 0x350, 0x42); /* cannot be unmasked now */
     assert_int_equal(rd(l0, 0x350), 0x10042);
     assert_int_equal(vlapic_set_irq(l0, 0x77, false), -1);
+    assert_int_equal(sim_vcpu[0].enables, 1); /* by the set-up */
     wr(l0, 0xf0, 0x1ff);
+    assert_int_equal(sim_vcpu[0].enables, 2); /* what was refused is raised again */
+    wr(l0, 0xf0, 0x1f0);
+    assert_int_equal(sim_vcpu[0].enables, 2);
     assert_int_equal(rd(l0, 0x350), 0x10042);
     assert_int_equal(vlapic_set_irq(l0, 0x77, false), 1);
 }

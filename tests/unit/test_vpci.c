@@ -615,6 +615,7 @@ static void test_add_without_memory(void **state)
     /* The table's page could not be trapped, so the function does not decode until that succeeds. */
     assert_int_equal(sim_nr_mapped(), 0);
     assert_int_equal(f->config[4], 0);
+    assert_int_equal(sim_heap_fail_after, 0);
     sim_heap_fail_after = 1;
     cfg_write(NIC, 4, 2, 6);
     assert_int_equal(sim_nr_mapped(), 0);

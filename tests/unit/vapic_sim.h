@@ -19,7 +19,7 @@
 struct vcpu {
     struct vlapic vlapic;
     unsigned cpu;
-    unsigned kicks, nmis, inits, sipis;
+    unsigned kicks, nmis, inits, sipis, enables;
     uint8_t sipi_vector;
 };
 
@@ -64,6 +64,11 @@ void vcpu_sipi(struct vcpu *v, uint8_t vector)
 {
     v->sipis++;
     v->sipi_vector = vector;
+}
+
+void vcpu_lapic_enabled(struct vcpu *v)
+{
+    v->enables++;
 }
 
 void lapic_timer_arm(uint64_t delta_ns)

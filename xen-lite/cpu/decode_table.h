@@ -36,6 +36,8 @@ enum insn_group {
 #define MEM1    BIT32(27) /* memory operand of 1, 2 bytes whatever the operand size */
 #define MEM2    BIT32(28)
 #define STRING  BIT32(29)
+#define SPECIAL BIT32(30) /* decode_special() has more to say */
+#define ESCAPE  BIT32(31) /* 0F, or perhaps VEX, EVEX or XOP */
 #define BIT32(n) (1u << (n))
 
 enum imm_kind {
@@ -81,20 +83,21 @@ static const uint32_t one_byte_map[256] = {
     ALU(0x38, INSN_CMP, 0),
     [0x3e] = PREFIX,
     [0x3f] = I64,
-    /* 40 to 4f: INC and DEC, or REX */
+    [0x0f] = ESCAPE,
+    [0x40 ... 0x4f] = PREFIX, /* REX, or INC and DEC */
     [0x50 ... 0x5f] = D64,
     [0x60 ... 0x61] = I64,
-    [0x62] = MODRM | MEMONLY | I64, /* BOUND, or EVEX */
-    [0x63] = INSN_MOVSX | MODRM | RD | SREG, /* ARPL outside of 64-bit mode */
+    [0x62] = MODRM | MEMONLY | I64 | ESCAPE, /* BOUND, or EVEX */
+    [0x63] = INSN_MOVSX | MODRM | RD | SREG | SPECIAL, /* ARPL outside of 64-bit mode */
     [0x64 ... 0x67] = PREFIX,
     [0x68] = IZ | D64,
     [0x69] = MODRM | IZ,
     [0x6a] = IB | D64,
     [0x6b] = MODRM | IB,
-    [0x6c] = INSN_INS | STRING | BYTE,
-    [0x6d] = INSN_INS | STRING,
-    [0x6e] = INSN_OUTS | STRING | BYTE,
-    [0x6f] = INSN_OUTS | STRING,
+    [0x6c] = INSN_INS | STRING | BYTE | SPECIAL,
+    [0x6d] = INSN_INS | STRING | SPECIAL,
+    [0x6e] = INSN_OUTS | STRING | BYTE | SPECIAL,
+    [0x6f] = INSN_OUTS | STRING | SPECIAL,
     [0x70 ... 0x7f] = IB,
     [0x80] = GROUP_ALU | GROUP | MODRM | IB | BYTE | RD | FIRST | SIMM,
     [0x81] = GROUP_ALU | GROUP | MODRM | IZ | RD | FIRST | SIMM,
@@ -111,8 +114,8 @@ static const uint32_t one_byte_map[256] = {
     [0x8c] = MODRM | MEM2,
     [0x8d] = MODRM | MEMONLY,
     [0x8e] = MODRM | MEM2,
-    [0x8f] = GROUP_POP | GROUP | MODRM | D64 | WR,
-    [0x98 ... 0x99] = 0,
+    [0x8f] = GROUP_POP | GROUP | MODRM | D64 | WR | ESCAPE, /* or XOP */
+    [0x90] = SPECIAL, /* PAUSE with F3 */
     [0x9a] = IMM(IMM_FAR) | I64,
     [0x9c] = INSN_PUSHF | D64,
     [0x9d] = INSN_POPF | D64,
@@ -138,7 +141,7 @@ static const uint32_t one_byte_map[256] = {
     [0xc1] = MODRM | IB,
     [0xc2] = IMM(IMM_W) | D64,
     [0xc3] = D64,
-    [0xc4 ... 0xc5] = MODRM | MEMONLY | I64, /* LES and LDS, or VEX */
+    [0xc4 ... 0xc5] = MODRM | MEMONLY | I64 | ESCAPE, /* LES and LDS, or VEX */
     [0xc6] = GROUP_MOV | GROUP | MODRM | IB | BYTE | WR | FIRST | SIMM,
     [0xc7] = GROUP_MOV | GROUP | MODRM | IZ | WR | FIRST | SIMM,
     [0xc8] = IMM(IMM_WB) | D64,
@@ -157,16 +160,16 @@ static const uint32_t one_byte_map[256] = {
     [0xd8 ... 0xdf] = MODRM,
     [0xe0 ... 0xe3] = IB,
     [0xe4] = INSN_IN | IB | BYTE | SIMM,
-    [0xe5] = INSN_IN | IB | SIMM,
+    [0xe5] = INSN_IN | IB | SIMM | SPECIAL,
     [0xe6] = INSN_OUT | IB | BYTE | SIMM,
-    [0xe7] = INSN_OUT | IB | SIMM,
+    [0xe7] = INSN_OUT | IB | SIMM | SPECIAL,
     [0xe8 ... 0xe9] = IZ | F64,
     [0xea] = IMM(IMM_FAR) | I64,
     [0xeb] = IB,
     [0xec] = INSN_IN | BYTE,
-    [0xed] = INSN_IN,
+    [0xed] = INSN_IN | SPECIAL,
     [0xee] = INSN_OUT | BYTE,
-    [0xef] = INSN_OUT,
+    [0xef] = INSN_OUT | SPECIAL,
     [0xf0] = PREFIX,
     [0xf2 ... 0xf3] = PREFIX,
     [0xf4] = INSN_HLT,
@@ -193,9 +196,9 @@ static const uint32_t two_byte_map[256] = {
     [0x14 ... 0x17] = MODRM,
     [0x18] = INSN_CACHE_HINT | MODRM,
     [0x19 ... 0x1f] = MODRM, /* hint NOPs, MPX, CET */
-    [0x20] = INSN_MOV_FROM_CR | MODRM | REGONLY,
+    [0x20] = INSN_MOV_FROM_CR | MODRM | REGONLY | SPECIAL,
     [0x21] = INSN_MOV_FROM_DR | MODRM | REGONLY,
-    [0x22] = INSN_MOV_TO_CR | MODRM | REGONLY,
+    [0x22] = INSN_MOV_TO_CR | MODRM | REGONLY | SPECIAL,
     [0x23] = INSN_MOV_TO_DR | MODRM | REGONLY,
     [0x24 ... 0x27] = UD,
     [0x28 ... 0x29] = GROUP_SSE | GROUP | MODRM,

@@ -168,38 +168,38 @@ static void port_default(struct cpu_vcpu *c, uint16_t port, unsigned size, bool 
     }
 }
 
+static __attribute__((noinline)) int port_undecided(struct cpu_vcpu *c, uint16_t port, unsigned size, bool write,
+                                                    uint64_t *val, enum trap_result res)
+{
+    if (res == TRAP_FORWARD || res == TRAP_RETRY)
+        return -1;
+    port_default(c, port, size, write, val);
+    return 0;
+}
+
 int cpu_port_access(struct cpu_vcpu *c, uint16_t port, unsigned size, bool write, uint64_t *val)
 {
-    switch (trap_pio_access(c->v, port, size, write, val)) {
-    case TRAP_FORWARD:
-    case TRAP_RETRY:
-        return -1;
-    case TRAP_NONE:
-        port_default(c, port, size, write, val);
+    enum trap_result res = trap_pio_access(c->v, port, size, write, val);
+
+    if (likely(res == TRAP_DONE || res == TRAP_DENIED || res == TRAP_DROPPED))
         return 0;
-    default:
-        return 0;
-    }
+    return port_undecided(c, port, size, write, val, res);
 }
 
-static void port_done(struct cpu_vcpu *c, const struct cpu_pio *io)
+void exit_pio(struct cpu_vcpu *c, uint32_t access, uint64_t next_rip)
 {
-    c->regs.rip = io->next_rip;
-    cpu_insn_done(c);
-}
+    unsigned size = CPU_PIO_SIZE(access);
+    uint64_t *rax = &c->regs.gpr[CPU_RAX], mask = ~0u >> (32 - 8 * size), val = *rax & mask;
+    bool write = !(access & CPU_PIO_IN);
 
-void exit_pio(struct cpu_vcpu *c, const struct cpu_pio *io)
-{
-    uint64_t *rax = &c->regs.gpr[CPU_RAX], mask = trap_all_ones(io->size), val;
-
-    if (unlikely(io->string)) {
+    if (unlikely(access & CPU_PIO_STRING)) {
         cpu_emulate(c, ~0ULL);
         return;
     }
-    val = io->in ? 0 : *rax & mask;
-    if (unlikely(cpu_port_access(c, io->port, io->size, !io->in, &val)))
+    if (unlikely(cpu_port_access(c, CPU_PIO_PORT(access), size, write, &val)))
         return; /* the same instruction again, when the answer is there */
-    if (io->in) /* a 32-bit result clears the upper half (SDM vol. 1, 3.4.1.1) */
-        *rax = io->size == 4 ? val & mask : (*rax & ~mask) | (val & mask);
-    port_done(c, io);
+    if (!write) /* a 32-bit result clears the upper half (SDM vol. 1, 3.4.1.1) */
+        *rax = size == 4 ? val & mask : (*rax & ~mask) | (val & mask);
+    c->regs.rip = next_rip;
+    cpu_insn_done(c);
 }

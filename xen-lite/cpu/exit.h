@@ -9,14 +9,11 @@
 
 #include "cpu/vcpu.h"
 
-/* A port access; rights have been checked by the CPU. */
-struct cpu_pio {
-    uint16_t port;
-    uint8_t size;         /* 1, 2 or 4 */
-    bool in;
-    bool string;          /* INS or OUTS: decoded and emulated as a whole */
-    uint64_t next_rip;
-};
+/* A port access in one word; rights have been checked by the CPU. */
+#define CPU_PIO_IN BIT(0)
+#define CPU_PIO_STRING BIT(2)           /* INS or OUTS: decoded and emulated as a whole */
+#define CPU_PIO_SIZE(a) ((a) >> 4 & 7u) /* 1, 2 or 4 */
+#define CPU_PIO_PORT(a) ((uint16_t)((a) >> 16))
 
 /* Why a guest-physical access did not go through (second-level fault). */
 struct cpu_npf {
@@ -41,7 +38,7 @@ void exit_rdpmc(struct cpu_vcpu *c);
  * Ports that exit but that no trap region covers read as ones and ignore writes. Where a region's handler returns
  * TRAP_NONE, the control domain's access goes to the machine.
  */
-void exit_pio(struct cpu_vcpu *c, const struct cpu_pio *io);
+void exit_pio(struct cpu_vcpu *c, uint32_t access, uint64_t next_rip);
 void exit_npf(struct cpu_vcpu *c, const struct cpu_npf *npf);
 /* An instruction that guests do not have. */
 void exit_undefined(struct cpu_vcpu *c);

@@ -2,8 +2,7 @@
 hv_sources += xen-lite/cpu/backend.c xen-lite/cpu/cpuid.c xen-lite/cpu/exit.c xen-lite/cpu/guest_mem.c \
 	xen-lite/cpu/iobitmap.c xen-lite/cpu/mmio.c xen-lite/cpu/msr.c xen-lite/cpu/mtrr.c xen-lite/cpu/run.c \
 	xen-lite/cpu/state.c xen-lite/cpu/vcpu.c xen-lite/cpu/decode.c xen-lite/cpu/emulate.c \
-	xen-lite/cpu/svm/svm.c xen-lite/cpu/svm/vmcb.c xen-lite/cpu/svm/inject.c xen-lite/cpu/svm/exits.c \
-	xen-lite/cpu/svm/entry.S
+	xen-lite/cpu/svm/svm.c xen-lite/cpu/svm/vmcb.c xen-lite/cpu/svm/inject.c xen-lite/cpu/svm/exits.c
 
 check_PROGRAMS += tests/unit/test_cpuid
 tests_unit_test_cpuid_SOURCES = tests/unit/test_cpuid.c xen-lite/cpu/cpuid.c xen-lite/cpu/cpuid.h
@@ -33,3 +32,4 @@ tests_unit_test_svm_SOURCES = tests/unit/test_svm.c xen-lite/cpu/svm/vmcb.c xen-
 	xen-lite/cpu/svm/svm.h
 tests_unit_test_svm_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_svm_LDADD = $(UNIT_LIBS)
+include $(srcdir)/xen-lite/cpu/decode.mk

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One turn of the current vCPU: publish the p2m generation, drop stale translations, inject what is due, run, answer
- * the exit. This is the path that every exit pays for, so it does nothing that an earlier layer could have done.
+ * Turns of the current vCPU: publish the p2m generation, drop stale translations, inject what is due, run, answer the
+ * exit. This is the path that every exit pays for, so it does nothing that an earlier layer could have done.
  */
 #include "cpu/exit.h"
 #include "cpu/vcpu.h"
@@ -52,28 +52,32 @@ static int next_vector(struct vcpu *v, bool *direct)
     return *direct ? vector : vlapic_next_irq(&v->vlapic);
 }
 
-static void inject_waiting(struct vcpu *v, struct cpu_vcpu *c)
+static void inject_nmi(struct cpu_vcpu *c)
+{
+    static const struct cpu_event nmi = { .type = CPU_EVENT_NMI, .vector = X86_NMI };
+
+    if (cpu_backend->can_inject_nmi(c)) {
+        __atomic_store_n(&c->nmi_pending, false, __ATOMIC_SEQ_CST);
+        cpu_backend->inject(c, &nmi);
+    } else {
+        cpu_backend->request_nmi_window(c);
+    }
+}
+
+static __attribute__((noinline)) void inject_waiting(struct vcpu *v, struct cpu_vcpu *c)
 {
     struct cpu_event ev = { .type = CPU_EVENT_INTR };
     bool direct;
     int vector;
 
-    if (unlikely(c->pending.type != CPU_EVENT_NONE)) {
+    if (c->pending.type != CPU_EVENT_NONE) {
         cpu_backend->inject(c, &c->pending);
         c->pending.type = CPU_EVENT_NONE;
     }
-    if (unlikely(READ_ONCE(c->nmi_pending))) {
-        if (cpu_backend->can_inject_nmi(c)) {
-            struct cpu_event nmi = { .type = CPU_EVENT_NMI, .vector = X86_NMI };
-
-            __atomic_store_n(&c->nmi_pending, false, __ATOMIC_SEQ_CST);
-            cpu_backend->inject(c, &nmi);
-        } else {
-            cpu_backend->request_nmi_window(c);
-        }
-    }
+    if (READ_ONCE(c->nmi_pending))
+        inject_nmi(c);
     vector = next_vector(v, &direct);
-    if (likely(vector < 0))
+    if (vector < 0)
         return;
     if (!cpu_backend->can_inject_irq(c)) {
         cpu_backend->request_irq_window(c);
@@ -85,22 +89,31 @@ static void inject_waiting(struct vcpu *v, struct cpu_vcpu *c)
         vlapic_ack_irq(&v->vlapic, ev.vector);
 }
 
+/* Anything at all to look at? Cheap, and may say yes in vain. */
+static inline bool may_inject(const struct vcpu *v, const struct cpu_vcpu *c)
+{
+    return READ_ONCE(v->vlapic.pending) || c->pending.type != CPU_EVENT_NONE ||
+           READ_ONCE(c->nmi_pending) || v->domain->evtchn.callback_vector;
+}
+
 void cpu_run(struct vcpu *v)
 {
     struct cpu_vcpu *c = &v->cpu;
     struct percpu *pc = this_cpu();
 
-    publish_generation(pc, c);
-    /* Whoever set it before the publication saw no guest to interrupt; after it, an interrupt comes. */
-    if (unlikely(READ_ONCE(pc->resched))) {
+    for (;;) {
+        publish_generation(pc, c);
+        /* Whoever asks for another vCPU here does so before it looks whether this CPU is in guest mode. */
+        if (unlikely(READ_ONCE(pc->resched)))
+            break;
+        c->cr8 = vlapic_get_cr8(&v->vlapic);
+        if (unlikely(may_inject(v, c)))
+            inject_waiting(v, c);
+        cpu_backend->enter(c);
         __atomic_store_n(&pc->guest_gen, GEN_NOT_IN_GUEST, __ATOMIC_RELEASE);
-        return;
+        vlapic_set_cr8(&v->vlapic, c->cr8);
+        c->nr_exits++;
+        cpu_backend->handle_exit(c);
     }
-    c->cr8 = vlapic_get_cr8(&v->vlapic);
-    inject_waiting(v, c);
-    cpu_backend->enter(c);
     __atomic_store_n(&pc->guest_gen, GEN_NOT_IN_GUEST, __ATOMIC_RELEASE);
-    vlapic_set_cr8(&v->vlapic, c->cr8);
-    c->nr_exits++;
-    cpu_backend->handle_exit(c);
 }

@@ -138,6 +138,7 @@ void cpu_vcpu_load(struct cpu_vcpu *c)
     cpu_load_debug(c);
     if (have_tsc_aux)
         wrmsr(MSR_TSC_AUX, c->tsc_aux);
+    cpu_backend->vcpu_load(c);
     c->loaded = true;
 }
 

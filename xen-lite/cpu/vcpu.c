@@ -61,6 +61,7 @@ void cpu_vcpu_reset(struct cpu_vcpu *c)
     c->pending.type = CPU_EVENT_NONE;
     c->nmi_pending = false;
     c->cr8 = 0;
+    c->shadow = false;
     memset(c->dr, 0, sizeof(c->dr));
     c->fetch.levels = 0;
     c->tlb_gen = 0; /* older than any p2m's: flush at the next entry */
@@ -167,9 +168,8 @@ void cpu_inject_nmi(struct cpu_vcpu *c)
     __atomic_store_n(&c->nmi_pending, true, __ATOMIC_SEQ_CST);
 }
 
-void cpu_insn_done(struct cpu_vcpu *c)
+void cpu_insn_done_flags(struct cpu_vcpu *c)
 {
-    cpu_backend->clear_shadow(c);
     c->regs.rflags &= ~RFLAGS_RF;
     if (unlikely(c->regs.rflags & RFLAGS_TF)) {
         cpu_backend->set_dr(c, 6, cpu_backend->get_dr(c, 6) | DR6_BS);

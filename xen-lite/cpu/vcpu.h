@@ -132,6 +132,7 @@ struct cpu_vcpu {
     struct cpu_event pending;     /* to inject at the next entry, before anything else */
     bool nmi_pending;             /* atomic: an NMI waits */
     uint8_t cr8;                  /* task priority: backend writes it after, reads it before a turn */
+    bool shadow;                  /* interrupts are held back for one instruction (STI, MOV SS): likewise */
     bool flush_tlb;               /* drop this vCPU's translations at the next entry */
     uint64_t tlb_gen;             /* p2m generation with which the guest ran last */
     bool loaded;                  /* its FPU and debug state is in the registers of a CPU */
@@ -171,6 +172,8 @@ struct cpu_backend {
     void (*vcpu_destroy)(struct cpu_vcpu *c);
     /* The state after INIT (Intel SDM vol. 3, table 9-1). */
     void (*vcpu_reset)(struct cpu_vcpu *c);
+    /* It becomes this CPU's current vCPU. */
+    void (*vcpu_load)(struct cpu_vcpu *c);
 
     /* Runs the guest until its next exit. IF is 0 before and after. */
     void (*enter)(struct cpu_vcpu *c);
@@ -201,9 +204,6 @@ struct cpu_backend {
     /* Exit as soon as can_inject_irq (or _nmi) becomes true. */
     void (*request_irq_window)(struct cpu_vcpu *c);
     void (*request_nmi_window)(struct cpu_vcpu *c);
-    /* The instruction at rip was completed: no interrupt shadow any more. */
-    void (*clear_shadow)(struct cpu_vcpu *c);
-
     void (*flush_tlb)(struct cpu_vcpu *c);
     void (*set_tsc_offset)(struct cpu_vcpu *c, uint64_t offset);
     void (*dump)(const struct cpu_vcpu *c);
@@ -266,8 +266,8 @@ void cpu_fpu_save(struct cpu_vcpu *c);
 void cpu_fpu_restore(struct cpu_vcpu *c);
 
 /*
- * One turn on the calling CPU, whose current vCPU is v and loaded: injects what is due, runs the guest until an exit,
- * answers it. Host interrupts are taken inside.
+ * Runs v, the current and loaded vCPU of the calling CPU: injects what is due, runs the guest until an exit, answers it,
+ * and so on until this_cpu()->resched is set. Host interrupts are taken inside.
  */
 void cpu_run(struct vcpu *v);
 
@@ -286,8 +286,15 @@ void cpu_inject_nmi(struct cpu_vcpu *c);
 
 /* Completes an emulated instruction: rip past it, RF and the interrupt shadow cleared, #DB if it was single-stepped. */
 void cpu_skip(struct cpu_vcpu *c, unsigned len);
-/* The same where rip is past the instruction already. */
-void cpu_insn_done(struct cpu_vcpu *c);
+/* The rare part of cpu_insn_done(): RF was set, or the guest single-steps. */
+void cpu_insn_done_flags(struct cpu_vcpu *c);
+/* The same as cpu_skip() where rip is past the instruction already. */
+static inline void cpu_insn_done(struct cpu_vcpu *c)
+{
+    c->shadow = false;
+    if (unlikely(c->regs.rflags & (RFLAGS_RF | RFLAGS_TF)))
+        cpu_insn_done_flags(c);
+}
 
 /* The guest's code size: 2, 4 or 8 bytes of address. */
 unsigned cpu_mode_bytes(const struct cpu_vcpu *c);

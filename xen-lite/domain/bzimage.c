@@ -6,6 +6,7 @@
 #include "domain/bzimage.h"
 
 #include "domain/unxz.h"
+#include "domain/unzstd.h"
 #include "lib/errno.h"
 #include "lib/le.h"
 #include "lib/string.h"
@@ -21,7 +22,8 @@
 #define SECTOR           512u
 #define PROTOCOL_MIN     0x208 /* has the payload fields */
 
-_Static_assert(UNXZ_WORK <= KERNEL_UNPACK_WORK, "work memory must suit every format");
+_Static_assert(UNXZ_WORK <= KERNEL_UNPACK_WORK && UNZSTD_WORK <= KERNEL_UNPACK_WORK,
+               "work memory must suit every format");
 
 static bool is_elf(const uint8_t *p, size_t len)
 {
@@ -113,6 +115,8 @@ int kernel_image_unpack(const struct kernel_image *image, void *out, size_t out_
         return 0;
     case KERNEL_XZ:
         return unxz(image->payload, image->payload_len, out, out_max, out_len, work);
+    case KERNEL_ZSTD:
+        return unzstd(image->payload, image->payload_len, out, out_max, out_len, work);
     default:
         return -EOPNOTSUPP;
     }

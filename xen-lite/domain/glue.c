@@ -37,6 +37,11 @@ struct vlapic *vcpu_vlapic(struct vcpu *v)
     return &v->vlapic;
 }
 
+void vcpu_lapic_enabled(struct vcpu *v)
+{
+    evtchn_lapic_enabled(v);
+}
+
 struct vpci *domain_vpci(struct domain *d)
 {
     return &d->vpci;

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Reading the control domain's kernel, and what it finds when it starts.
 kernel_image_sources = xen-lite/domain/bzimage.c xen-lite/domain/pvh_elf.c xen-lite/domain/unxz.c \
-	xen-lite/domain/lzma2.c xen-lite/domain/bcj_x86.c
+	xen-lite/domain/lzma2.c xen-lite/domain/bcj_x86.c xen-lite/domain/unzstd.c \
+	xen-lite/domain/zstd_entropy.c
 start_info_sources = xen-lite/domain/start_info.c xen-lite/domain/ctl_memmap.c \
 	xen-lite/domain/ctl_acpi.c
 hv_sources += $(kernel_image_sources) $(start_info_sources)

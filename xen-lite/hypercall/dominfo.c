@@ -54,6 +54,11 @@ static void vcpu_summary(struct domain *d, struct xen_domctl_getdomaininfo *info
         info->flags |= XEN_DOMINF_blocked;
 }
 
+uint64_t domain_ram_pages(const struct domain *d)
+{
+    return READ_ONCE(d->p2m.frames[P2M_RAM_RW]) + READ_ONCE(d->p2m.frames[P2M_RAM_RO]);
+}
+
 void domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
 {
     memset(info, 0, sizeof(*info));
@@ -67,8 +72,9 @@ void domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
         info->flags |= XEN_DOMINF_paused;
     if (READ_ONCE(d->is_shut_down))
         info->flags |= XEN_DOMINF_shutdown | (uint32_t)d->shutdown_code << XEN_DOMINF_shutdownshift;
-    info->tot_pages = READ_ONCE(d->tot_pages);
-    info->max_pages = READ_ONCE(d->max_pages);
+    info->tot_pages = domain_ram_pages(d);
+    /* "No limit" is what tools know as 32 bits of ones. */
+    info->max_pages = MIN(READ_ONCE(d->max_pages), (uint64_t)UINT32_MAX);
     info->shared_info_frame = domain_shared_info_mfn(d);
     memcpy(info->handle, d->handle, sizeof(info->handle));
     info->gpaddr_bits = d->p2m.addr_bits;

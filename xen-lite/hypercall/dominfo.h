@@ -21,6 +21,9 @@ struct domain *domain_get_next(uint16_t from);
 /* Started and not offline: counts for the guest as a CPU that it has up, whether it runs now or not. */
 bool vcpu_is_online(const struct vcpu *v);
 
+/* Pages of RAM that d has in its p2m. */
+uint64_t domain_ram_pages(const struct domain *d);
+
 /* Fills in every byte of *info. */
 void domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info);
 

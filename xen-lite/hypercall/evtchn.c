@@ -332,6 +332,14 @@ int evtchn_set_upcall_vector(struct vcpu *v, uint8_t vector)
     return 0;
 }
 
+void evtchn_lapic_enabled(struct vcpu *v)
+{
+    spin_lock(&v->domain->evtchn.lock);
+    if (v->evt.upcall_vector && READ_ONCE(v->evt.info->evtchn_upcall_pending))
+        signal_vcpu(v);
+    spin_unlock(&v->domain->evtchn.lock);
+}
+
 void evtchn_set_callback_vector(struct domain *d, uint8_t vector)
 {
     spin_lock(&d->evtchn.lock);

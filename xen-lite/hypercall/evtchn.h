@@ -119,6 +119,8 @@ void evtchn_notify_hv(struct domain *d, evtchn_port_t port);
 int evtchn_register_vcpu_info(struct vcpu *v, uint64_t gfn, uint32_t offset);
 /* HVMOP_set_evtchn_upcall_vector: -EINVAL for vectors below 16. */
 int evtchn_set_upcall_vector(struct vcpu *v, uint8_t vector);
+/* v's local APIC takes interrupts from now on: an upcall that it refused is signalled again. */
+void evtchn_lapic_enabled(struct vcpu *v);
 /* HVM_PARAM_CALLBACK_IRQ of type vector; 0 turns it off. */
 void evtchn_set_callback_vector(struct domain *d, uint8_t vector);
 

@@ -29,6 +29,9 @@ struct guest_memmap_entry {
  */
 #define POPULATE_MAX_ORDER P2M_ORDER_2M
 
+/* Single pages taken at a time: as many as the p2m keeps until one flush. */
+#define EXTENT_CHUNK 32u
+
 long memory_restart(struct vcpu *v, unsigned cmd, uint64_t start)
 {
     hypercall_set_arg(v, 1, cmd | (start << MEMOP_CMD_BITS));
@@ -43,21 +46,31 @@ struct reservation {
     struct xen_memory_reservation r;
 };
 
-/* Frees one extent's memory. False when something else than memory is there. */
+/*
+ * Frees one extent's memory. False when something else than memory is there. Under the p2m's lock.
+ */
 static bool decrease_extent(struct domain *d, uint64_t gfn, unsigned order)
 {
-    uint64_t nr = 1UL << order;
-    bool ok = true;
-
-    p2m_begin(&d->p2m);
-    for (uint64_t i = 0; i < nr && ok; i++) {
+    for (uint64_t i = 0; i < 1UL << order; i++) {
         enum p2m_type type;
 
         p2m_lookup(&d->p2m, gfn + i, &type, NULL);
-        ok = p2m_type_is_ram(type) && !p2m_unmap_locked(&d->p2m, gfn + i);
+        if (!p2m_type_is_ram(type) || p2m_unmap_locked(&d->p2m, gfn + i))
+            return false;
     }
+    return true;
+}
+
+/* As many of n extents as can be, with one flush. */
+static unsigned decrease_chunk(struct domain *d, const xen_pfn_t *gfns, unsigned n, unsigned order)
+{
+    unsigned done = 0;
+
+    p2m_begin(&d->p2m);
+    while (done < n && decrease_extent(d, gfns[done], order))
+        done++;
     p2m_end(&d->p2m);
-    return ok;
+    return done;
 }
 
 /*
@@ -119,29 +132,41 @@ static bool populate_extent(struct domain *d, uint64_t gfn, unsigned order)
     return true;
 }
 
-static bool one_extent(struct domain *d, unsigned cmd, uint64_t gfn, unsigned order)
+static unsigned populate_chunk(struct domain *d, const xen_pfn_t *gfns, unsigned n, unsigned order)
 {
-    return cmd == XENMEM_decrease_reservation ? decrease_extent(d, gfn, order)
-                                              : populate_extent(d, gfn, order);
+    unsigned done = 0;
+
+    while (done < n && populate_extent(d, gfns[done], order))
+        done++;
+    return done;
 }
 
 /* The number of extents done, which is less than asked for when one of them cannot be. */
 static long run_extents(struct reservation *res, unsigned cmd, uint64_t start)
 {
     const struct xen_memory_reservation *r = &res->r;
+    xen_pfn_t gfns[EXTENT_CHUNK];
+    uint64_t i = start;
 
-    for (uint64_t i = start; i < r->nr_extents; i++) {
-        xen_pfn_t gfn;
+    while (i < r->nr_extents) {
+        /* Of large ones each is work enough. */
+        unsigned n = r->extent_order ? 1 : (unsigned)MIN(r->nr_extents - i, (uint64_t)EXTENT_CHUNK);
+        unsigned done;
 
         if (i > start && hypercall_preempt(res->v))
             return memory_restart(res->v, cmd, i);
-        if (copy_from_guest(res->v, &gfn, (uint64_t)r->extent_start.p + i * sizeof(gfn),
-                            sizeof(gfn)))
-            return (long)i;
-        if (!one_extent(res->d, cmd, gfn, r->extent_order))
-            return (long)i;
+        if (copy_from_guest(res->v, gfns, (uint64_t)r->extent_start.p + i * sizeof(gfns[0]),
+                            n * sizeof(gfns[0])))
+            break;
+        if (cmd == XENMEM_decrease_reservation)
+            done = decrease_chunk(res->d, gfns, n, r->extent_order);
+        else
+            done = populate_chunk(res->d, gfns, n, r->extent_order);
+        i += done;
+        if (done < n)
+            break;
     }
-    return (long)r->nr_extents;
+    return (long)i;
 }
 
 static long reservation(struct vcpu *v, unsigned cmd, uint64_t arg, uint64_t start)

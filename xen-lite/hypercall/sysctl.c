@@ -12,6 +12,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "mm/frame.h"
+#include "vdev/pci.h"
 #ifndef XL_HOST
 #include "cpu/x86.h"
 #endif
@@ -22,6 +23,7 @@
 #define CONSOLE_MAX 65536u
 #define DOMAINS_MAX 1024u
 #define KEYS_MAX 64u
+#define DEVICES_MAX 256u
 
 /* ---- the log ring ---- */
 
@@ -141,6 +143,28 @@ static long numainfo(struct vcpu *v, struct xen_sysctl_numainfo *op)
     return 0;
 }
 
+/* One node, and so every function that we know is on it. Tools go on behind what was done. */
+static long pcitopoinfo(struct vcpu *v, struct xen_sysctl_pcitopoinfo *op)
+{
+    uint64_t devs = (uint64_t)op->devs.p, nodes = (uint64_t)op->nodes.p;
+    uint32_t nr = MIN(op->num_devs, DEVICES_MAX);
+
+    if (!devs || !nodes)
+        return -EINVAL;
+    for (uint32_t i = 0; i < nr; i++) {
+        struct physdev_pci_device dev;
+        uint32_t node;
+
+        if (copy_from_guest(v, &dev, devs + i * sizeof(dev), sizeof(dev)))
+            return -EFAULT;
+        node = pci_find((uint32_t)dev.seg << 16 | (uint32_t)dev.bus << 8 | dev.devfn) ? 0 : XEN_INVALID_DEV;
+        if (copy_to_guest(v, nodes + i * sizeof(node), &node, sizeof(node)))
+            return -EFAULT;
+    }
+    op->num_devs = nr;
+    return 0;
+}
+
 /* ---- domains and pools ---- */
 
 static long getdomaininfolist(struct vcpu *v, struct xen_sysctl_getdomaininfolist *op)
@@ -209,9 +233,8 @@ static void print_domains(void)
 
     domain_list_lock();
     for_each_domain (d) {
-        pr_info("d%u: %u vCPUs, %lu of %lu pages, %u references, %u event channels", d->domid,
-                d->max_vcpus, READ_ONCE(d->tot_pages), READ_ONCE(d->max_pages), READ_ONCE(d->refs),
-                READ_ONCE(d->evtchn.nr_active));
+        pr_info("d%u: %u vCPUs, %lu pages, %u references, %u event channels", d->domid, d->max_vcpus,
+                domain_ram_pages(d), READ_ONCE(d->refs), READ_ONCE(d->evtchn.nr_active));
         for_each_vcpu(d, v)
             pr_info("d%uv%u: CPU %u, state %d, upcall vector %u, %s pending", d->domid, v->id,
                     v->sched.cpu, sched_state(v), v->evt.upcall_vector,
@@ -257,6 +280,8 @@ static long dispatch(struct vcpu *v, struct xen_sysctl *op)
         return cputopoinfo(v, &op->u.cputopoinfo);
     case XEN_SYSCTL_numainfo:
         return numainfo(v, &op->u.numainfo);
+    case XEN_SYSCTL_pcitopoinfo:
+        return pcitopoinfo(v, &op->u.pcitopoinfo);
     case XEN_SYSCTL_cpupool_op:
         return cpupool_op(v, &op->u.cpupool_op);
     case XEN_SYSCTL_get_cpu_levelling_caps:

@@ -84,7 +84,8 @@ static void lapic_write(enum lapic_reg reg, uint32_t val)
         mmio_write32(lapic_page + (unsigned)reg * 16, val);
 }
 
-/* The local APIC complains: an illegal vector was sent or received, or a register does not exist. */
+/* The local APIC complains: an illegal vector was sent or received, or a register does not exist.
+ */
 static void error_interrupt(void *arg)
 {
     static unsigned said;

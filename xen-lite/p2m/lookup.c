@@ -5,50 +5,68 @@
  */
 #include "p2m/internal.h"
 
+struct found {
+    uint64_t entry;
+    unsigned level;
+};
+
 /*
- * A walk may follow an entry into a table that is unhooked at the same time. The table's frame is
- * not reused before p2m->seq was raised (p2m_note_free_table), so an entry counts only if seq is
- * still what it was before the walk. Reading the frame itself is always possible: the direct map
- * holds all memory.
+ * The entry for gfn in the table that f->entry points to. A table may be unhooked and freed while we
+ * look, but p2m->seq is raised before its frame is used again (p2m_note_free_table): what was read
+ * counts only if seq is still what it was before the walk. Reading the frame itself is always
+ * possible, the direct map holds all memory.
  */
-static bool walk_once(const struct p2m *p2m, uint64_t gfn, uint64_t *entry, unsigned *level)
+static inline bool descend(const struct p2m *p2m, uint64_t seq, uint64_t gfn, unsigned level,
+                           struct found *f)
+{
+    const uint64_t *table = p2m_table(entry_mfn(f->entry));
+
+    f->entry = __atomic_load_n(&table[entry_index(gfn, level)], __ATOMIC_ACQUIRE);
+    f->level = level;
+    return __atomic_load_n(&p2m->seq, __ATOMIC_ACQUIRE) == seq;
+}
+
+/* False: start again. Root and sub-root are never freed, and nearly all walks begin at the latter. */
+static inline bool walk_once(const struct p2m *p2m, uint64_t gfn, struct found *f)
 {
     uint64_t seq = __atomic_load_n(&p2m->seq, __ATOMIC_ACQUIRE);
-    uint64_t e = entry_make_table(p2m->root);
 
-    for (unsigned l = P2M_LEVELS; l > 0; l--) {
-        const uint64_t *table = p2m_table(entry_mfn(e));
-
-        e = __atomic_load_n(&table[entry_index(gfn, l)], __ATOMIC_ACQUIRE);
-        if (__atomic_load_n(&p2m->seq, __ATOMIC_ACQUIRE) != seq)
+    if (likely(gfn < 1UL << level_order(P2M_LEVELS))) {
+        f->level = P2M_LEVELS - 1;
+        f->entry = __atomic_load_n(&p2m_table(p2m->subroot)[entry_index(gfn, P2M_LEVELS - 1)],
+                                   __ATOMIC_ACQUIRE);
+    } else {
+        f->level = P2M_LEVELS;
+        f->entry =
+            __atomic_load_n(&p2m_table(p2m->root)[entry_index(gfn, P2M_LEVELS)], __ATOMIC_ACQUIRE);
+        if (entry_is_table(f->entry, P2M_LEVELS) && !descend(p2m, seq, gfn, 3, f))
             return false;
-        *level = l;
-        if (!entry_is_table(e, l))
-            break;
     }
-    *entry = e;
-    return true;
+    if (f->level != 3 || !entry_is_table(f->entry, 3))
+        return true;
+    if (!descend(p2m, seq, gfn, 2, f))
+        return false;
+    return !entry_is_table(f->entry, 2) || descend(p2m, seq, gfn, 1, f);
 }
 
 uint64_t p2m_lookup(const struct p2m *p2m, uint64_t gfn, enum p2m_type *type, unsigned *order)
 {
-    uint64_t e = 0;
-    unsigned level = P2M_LEVELS;
+    struct found f = { .entry = 0, .level = P2M_LEVELS };
 
-    /*
-     * Each repetition takes a table that somebody unhooked meanwhile, with a flush of CPUs: it
-     * ends.
-     */
-    if (gfn <= p2m->max_gfn)
-        while (!walk_once(p2m, gfn, &e, &level))
+    /* Repeated only when a table was unhooked meanwhile, which takes a flush of CPUs: it ends. */
+    if (likely(gfn <= p2m->max_gfn))
+        while (unlikely(!walk_once(p2m, gfn, &f)))
             cpu_relax();
     if (order)
-        *order = level_order(level);
-    if (type)
-        *type = entry_present(e) ? entry_type(e) : P2M_NONE;
-    if (!entry_present(e))
+        *order = level_order(f.level);
+    if (unlikely(!entry_present(f.entry))) {
+        if (type)
+            *type = P2M_NONE;
         return INVALID_MFN;
-    return entry_mfn(e) + (gfn & ((1UL << level_order(level)) - 1));
+    }
+    if (type)
+        *type = entry_type(f.entry);
+    return entry_mfn(f.entry) + (gfn & ((1UL << level_order(f.level)) - 1));
 }
 
 /*

@@ -17,25 +17,29 @@ struct reclaim_cpu {
 extern struct reclaim_cpu reclaim_cpu[MAX_CPUS];
 extern uint64_t reclaim_epoch;
 
-/* True if this call began the access; hand the result to reclaim_leave(). */
-static inline bool reclaim_enter(void)
+static inline struct reclaim_cpu *reclaim_this_cpu(void)
 {
-    struct reclaim_cpu *c = &reclaim_cpu[cpu_id()];
+    return &reclaim_cpu[cpu_id()];
+}
 
-    if (unlikely(c->state))
-        return false;
+static inline bool reclaim_inside(const struct reclaim_cpu *c)
+{
+    return c->state != 0;
+}
+
+/* An access begins on this CPU, which must not be inside one. */
+static inline void reclaim_enter(struct reclaim_cpu *c)
+{
     /*
      * Exchange, not a store: it must be visible before the pointers that follow are loaded.  An epoch
      * that has grown old between the two is harmless: it only holds up the next advance.
      */
     __atomic_exchange_n(&c->state, READ_ONCE(reclaim_epoch) << 1 | 1, __ATOMIC_SEQ_CST);
-    return true;
 }
 
-static inline void reclaim_leave(bool outermost)
+static inline void reclaim_leave(struct reclaim_cpu *c)
 {
-    if (likely(outermost))
-        __atomic_store_n(&reclaim_cpu[cpu_id()].state, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&c->state, 0, __ATOMIC_RELEASE);
 }
 
 #endif

@@ -18,14 +18,6 @@
 
 _Static_assert(sizeof(struct trap_record) == 48, "readers parse this layout");
 
-/* One remembered access: 24 bytes, so that writing it is a few stores. */
-struct last_access {
-    uint64_t addr, value;
-    uint16_t domid;
-    uint8_t kind, size, write, disposition;
-    uint16_t valid;
-};
-
 struct record_cpu {
     struct trap_record *ring; /* NULL: never started */
     uint64_t head, tail;      /* written, read; both only grow */
@@ -33,11 +25,11 @@ struct record_cpu {
     uint32_t note_sbdf;
     uint16_t note_reg, note_handler;
     bool noted;
-    unsigned last_next;
-    struct last_access last[RECORD_LAST];
 } __aligned(64);
 
 bool record_listening;
+
+struct record_last_ring record_last_ring[MAX_CPUS];
 
 static struct record_cpu cpus[MAX_CPUS];
 static spinlock_t reader_lock = SPINLOCK_INIT; /* start, stop and read */
@@ -142,18 +134,6 @@ void record_take_annotation(struct trap_record *rec)
         rec->handler = c->note_handler;
 }
 
-void record_last(uint16_t domid, unsigned kind, uint64_t addr, unsigned size, bool write,
-                 unsigned disposition, uint64_t value)
-{
-    struct record_cpu *c = &cpus[cpu_id()];
-    unsigned n = c->last_next;
-
-    c->last_next = (n + 1) % RECORD_LAST;
-    c->last[n] = (struct last_access){ addr,          value, domid,
-                                       (uint8_t)kind, (uint8_t)size, write,
-                                       (uint8_t)disposition, 1 };
-}
-
 void record_denial(const struct trap_record *rec)
 {
     /* A guest that has much refused on many CPUs must not make them queue here. */
@@ -184,10 +164,10 @@ static void dump_cpu(unsigned cpu)
     static const char *const kinds[] = { "mmio", "port" };
     static const char *const results[] = { "done", "denied", "dropped", "forwarded", "retry",
                                            "nobody" };
-    const struct record_cpu *c = &cpus[cpu];
+    const struct record_last_ring *ring = &record_last_ring[cpu];
 
     for (unsigned i = 0; i < RECORD_LAST; i++) {
-        const struct last_access *a = &c->last[(c->last_next + i) % RECORD_LAST];
+        const struct record_last *a = &ring->entry[(ring->next + i) % RECORD_LAST];
 
         if (!a->valid || a->kind >= ARRAY_SIZE(kinds) || a->disposition >= ARRAY_SIZE(results))
             continue;

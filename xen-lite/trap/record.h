@@ -66,9 +66,38 @@ void record_begin(void);
 /* Takes the annotation into rec and forgets it. */
 void record_take_annotation(struct trap_record *rec);
 
-/* Remembers an access for a panic; a few stores. */
-void record_last(uint16_t domid, unsigned kind, uint64_t addr, unsigned size, bool write,
-                 unsigned disposition, uint64_t value);
+/* One access that a CPU remembers for a panic. */
+struct record_last {
+    uint64_t addr, value;
+    uint16_t domid;
+    uint8_t kind, size, write, disposition;
+    uint16_t valid;
+    uint64_t pad; /* 32 bytes: found by a shift */
+};
+
+struct record_last_ring {
+    struct record_last entry[RECORD_LAST];
+    unsigned next;
+} __aligned(64);
+extern struct record_last_ring record_last_ring[];
+
+/* Remembers an access for a panic, in a few stores. */
+static inline void record_last(unsigned cpu, uint16_t domid, unsigned kind, uint64_t addr,
+                               unsigned size, bool write, unsigned disposition, uint64_t value)
+{
+    struct record_last_ring *ring = &record_last_ring[cpu];
+    struct record_last *e = &ring->entry[ring->next++ % RECORD_LAST];
+
+    e->addr = addr;
+    e->value = value;
+    e->domid = domid;
+    e->kind = (uint8_t)kind;
+    e->size = (uint8_t)size;
+    e->write = write;
+    e->disposition = (uint8_t)disposition;
+    e->valid = 1;
+}
+
 /* Keeps a refusal in the always-on ring, and in the CPU's ring if somebody listens. */
 void record_denial(const struct trap_record *rec);
 /* Copies up to `max` of the newest refusals, oldest first; returns how many. */

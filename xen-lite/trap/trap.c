@@ -185,6 +185,21 @@ static unsigned hint_slot(enum trap_kind kind, uint64_t addr)
     return (unsigned)(addr >> (kind == TRAP_PIO ? 2 : PAGE_SHIFT)) & (TRAP_HINTS - 1);
 }
 
+/* What the hint for this place says, if it is right: the region that holds the whole access. */
+static inline struct trap_region *find_hinted(const struct trap_table *t, enum trap_kind kind,
+                                              uint64_t addr, uint64_t end)
+{
+    const struct trap_index *ix = __atomic_load_n(&t->index[kind], __ATOMIC_ACQUIRE);
+    unsigned at = READ_ONCE(t->hint[kind][hint_slot(kind, addr)]);
+    const struct trap_span *s;
+
+    if (unlikely(!ix || at >= ix->nr))
+        return NULL;
+    s = &ix->span[at];
+    /* An access that wraps around ends below the region's start. */
+    return s->first <= addr && end <= s->last && end >= s->first ? READ_ONCE(s->region) : NULL;
+}
+
 /*
  * The region that holds the whole access.  NULL with *straddles set if a region holds a part of it
  * only, NULL without if none does.
@@ -193,19 +208,11 @@ static struct trap_region *find(struct trap_table *t, enum trap_kind kind, uint6
                                 uint64_t end, bool *straddles)
 {
     const struct trap_index *ix = __atomic_load_n(&t->index[kind], __ATOMIC_ACQUIRE);
-    uint16_t *hint = &t->hint[kind][hint_slot(kind, addr)];
     const struct trap_span *s;
-    struct trap_region *r;
-    unsigned at = READ_ONCE(*hint);
+    unsigned at;
 
-    if (unlikely(!ix))
+    if (!ix || end < addr)
         return NULL;
-    if (likely(at < ix->nr)) {
-        s = &ix->span[at];
-        r = READ_ONCE(s->region);
-        if (likely(s->first <= addr && end <= s->last && r))
-            return r;
-    }
     s = overlapping(ix, addr, end, &at);
     if (!s)
         return NULL;
@@ -213,27 +220,38 @@ static struct trap_region *find(struct trap_table *t, enum trap_kind kind, uint6
         *straddles = true;
         return NULL;
     }
-    WRITE_ONCE(*hint, (uint16_t)at);
+    WRITE_ONCE(t->hint[kind][hint_slot(kind, addr)], (uint16_t)at);
     return READ_ONCE(s->region);
 }
 
-static void count_result(struct trap_region *r, bool write, enum trap_result res)
+static inline int call_handler(struct vcpu *v, struct trap_region *r, uint64_t addr, unsigned size,
+                               bool write, uint64_t *val)
 {
     count(write ? &r->count.writes : &r->count.reads);
-    if (likely(res == TRAP_DONE))
-        return;
+    return write ? r->ops->write(v, r, addr, size, *val) : r->ops->read(v, r, addr, size, val);
+}
+
+/* Out of the hot path: what a handler returned is not "done". */
+static __attribute__((noinline)) enum trap_result not_done(struct trap_region *r, int res,
+                                                           unsigned size, bool write,
+                                                           uint64_t *val)
+{
+    if (res < 0 || res > TRAP_NONE)
+        res = TRAP_DENIED;
     if (res == TRAP_DENIED)
         count(&r->count.denied);
     else if (res == TRAP_DROPPED)
         count(&r->count.dropped);
     else if (res == TRAP_FORWARD)
         count(&r->count.forwarded);
+    if (!write && (res == TRAP_DENIED || res == TRAP_DROPPED))
+        *val = trap_all_ones(size);
+    return (enum trap_result)res;
 }
 
-/* Out of the hot path: the access is performed and timed, and a record of it written. */
-static __attribute__((noinline)) int recorded_call(struct vcpu *v, struct trap_table *t,
-                                                   struct trap_region *r, uint64_t addr,
-                                                   unsigned size, bool write, uint64_t *val)
+/* The access is performed and timed, and a record of it written. */
+static int recorded_call(struct vcpu *v, struct trap_table *t, struct trap_region *r, uint64_t addr,
+                         unsigned size, bool write, uint64_t *val)
 {
     struct trap_record rec = {
         .time = now_ns(),
@@ -249,31 +267,13 @@ static __attribute__((noinline)) int recorded_call(struct vcpu *v, struct trap_t
     int res;
 
     record_begin();
-    res = write ? r->ops->write(v, r, addr, size, *val) : r->ops->read(v, r, addr, size, val);
+    res = call_handler(v, r, addr, size, write, val);
     rec.ns = (uint32_t)(now_ns() - rec.time);
     rec.value = write || res == TRAP_DONE ? *val : trap_all_ones(size);
     rec.disposition = (uint8_t)(res < 0 ? TRAP_DENIED : res);
     record_take_annotation(&rec);
     record_write(&rec);
     return res;
-}
-
-static enum trap_result perform(struct vcpu *v, struct trap_table *t, struct trap_region *r,
-                                uint64_t addr, unsigned size, bool write, uint64_t *val)
-{
-    int res;
-
-    if (unlikely(READ_ONCE(record_listening)))
-        res = recorded_call(v, t, r, addr, size, write, val);
-    else
-        res = write ? r->ops->write(v, r, addr, size, *val)
-                    : r->ops->read(v, r, addr, size, val);
-    if (unlikely(res < 0 || res > TRAP_NONE))
-        res = TRAP_DENIED;
-    count_result(r, write, (enum trap_result)res);
-    if (!write && unlikely(res == TRAP_DENIED || res == TRAP_DROPPED))
-        *val = trap_all_ones(size);
-    return (enum trap_result)res;
 }
 
 static enum trap_result not_found(struct trap_table *t, enum trap_kind kind, uint64_t addr,
@@ -290,25 +290,52 @@ static enum trap_result not_found(struct trap_table *t, enum trap_kind kind, uin
     return TRAP_DENIED;
 }
 
-static inline enum trap_result access(struct vcpu *v, enum trap_kind kind, uint64_t addr,
-                                      unsigned size, bool write, uint64_t *val)
+/* The hint was wrong, or somebody listens. */
+static __attribute__((noinline)) enum trap_result access_slowly(struct vcpu *v,
+                                                                struct trap_table *t,
+                                                                enum trap_kind kind, uint64_t addr,
+                                                                unsigned size, bool write,
+                                                                uint64_t *val)
+{
+    bool straddles = false;
+    struct trap_region *r = find(t, kind, addr, addr + size - 1, &straddles);
+    int res;
+
+    if (!r)
+        return not_found(t, kind, addr, size, write, val, straddles);
+    if (READ_ONCE(record_listening))
+        res = recorded_call(v, t, r, addr, size, write, val);
+    else
+        res = call_handler(v, r, addr, size, write, val);
+    return res == TRAP_DONE ? TRAP_DONE : not_done(r, res, size, write, val);
+}
+
+static inline __attribute__((always_inline)) enum trap_result access(struct vcpu *v,
+                                                                     enum trap_kind kind,
+                                                                     uint64_t addr, unsigned size,
+                                                                     bool write, uint64_t *val)
 {
     struct trap_table *t = vcpu_trap_table(v);
-    uint64_t end = addr + size - 1;
-    struct trap_region *r = NULL;
-    enum trap_result res;
-    bool straddles = false, outermost;
+    unsigned cpu = cpu_id();
+    struct reclaim_cpu *c = &reclaim_cpu[cpu];
+    struct trap_region *r;
+    int res;
 
-    outermost = reclaim_enter();
-    if (likely(end >= addr))
-        r = find(t, kind, addr, end, &straddles);
-    if (likely(r))
-        res = perform(v, t, r, addr, size, write, val);
-    else
-        res = not_found(t, kind, addr, size, write, val, straddles);
-    reclaim_leave(outermost);
-    record_last(t->domid, kind, addr, size, write, res, *val);
-    return res;
+    /* A handler that makes an access itself is inside one already. */
+    if (unlikely(reclaim_inside(c)))
+        return access_slowly(v, t, kind, addr, size, write, val);
+    reclaim_enter(c);
+    r = find_hinted(t, kind, addr, addr + size - 1);
+    if (likely(r && !READ_ONCE(record_listening))) {
+        res = call_handler(v, r, addr, size, write, val);
+        if (unlikely(res != TRAP_DONE))
+            res = not_done(r, res, size, write, val);
+    } else {
+        res = access_slowly(v, t, kind, addr, size, write, val);
+    }
+    reclaim_leave(c);
+    record_last(cpu, t->domid, kind, addr, size, write, (unsigned)res, *val);
+    return (enum trap_result)res;
 }
 
 enum trap_result trap_mmio_access(struct vcpu *v, uint64_t gpa, unsigned size, bool write,
@@ -340,10 +367,14 @@ int trap_for_each(struct trap_table *t, enum trap_kind kind,
 
 struct trap_region *trap_find(struct trap_table *t, enum trap_kind kind, uint64_t addr)
 {
+    struct reclaim_cpu *c = reclaim_this_cpu();
+    bool outermost = !reclaim_inside(c), straddles = false;
     struct trap_region *r;
-    bool straddles = false, outermost = reclaim_enter();
 
+    if (outermost)
+        reclaim_enter(c);
     r = find(t, kind, addr, addr, &straddles);
-    reclaim_leave(outermost);
+    if (outermost)
+        reclaim_leave(c);
     return r;
 }

@@ -4,3 +4,17 @@ vpci_logic = xen-lite/vdev/pci.c xen-lite/vdev/pci_probe.c xen-lite/vdev/vpci.c 
 	xen-lite/vdev/vpci_bars.c xen-lite/vdev/vpci_cap.c xen-lite/vdev/vmsi.c \
 	xen-lite/vdev/vmsix.c xen-lite/vdev/vmsix_page.c
 hv_sources += $(vpci_logic) xen-lite/vdev/pci_hw.c
+
+vpci_test_sources = tests/unit/sim_pci.c tests/unit/sim_pci.h $(vpci_logic) xen-lite/trap/trap.c \
+	xen-lite/trap/reclaim.c xen-lite/trap/record.c xen-lite/trap/rules.c
+
+check_PROGRAMS += tests/unit/test_vpci tests/unit/test_vmsi tests/unit/test_vmsix
+tests_unit_test_vpci_SOURCES = tests/unit/test_vpci.c $(vpci_test_sources)
+tests_unit_test_vpci_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_vpci_LDADD = $(UNIT_LIBS)
+tests_unit_test_vmsi_SOURCES = tests/unit/test_vmsi.c $(vpci_test_sources)
+tests_unit_test_vmsi_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_vmsi_LDADD = $(UNIT_LIBS)
+tests_unit_test_vmsix_SOURCES = tests/unit/test_vmsix.c $(vpci_test_sources)
+tests_unit_test_vmsix_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_vmsix_LDADD = $(UNIT_LIBS)

@@ -113,6 +113,8 @@ void vcpu_init_signal(struct vcpu *v);
 /* Start-up message: begins at vector * 4096 in real mode if it waits for one, else nothing. */
 void vcpu_sipi(struct vcpu *v, uint8_t vector);
 void vcpu_nmi(struct vcpu *v);
+/* Software has just enabled the APIC: interrupts that were refused before may be raised again. */
+void vcpu_lapic_enabled(struct vcpu *v);
 /*
  * Something became pending: makes it runnable if it is blocked, and takes it out of guest mode on
  * another CPU.  Called after a full barrier that follows the store to `pending`; the vCPU's loop

@@ -63,9 +63,14 @@ static uint32_t reg_read(const struct vlapic *l, unsigned reg)
 
 static void write_svr(struct vlapic *l, uint32_t val)
 {
+    bool was_enabled = l->svr & SVR_ENABLE;
+
     WRITE_ONCE(l->svr, val & 0x1ff);
-    if (val & SVR_ENABLE)
+    if (val & SVR_ENABLE) {
+        if (!was_enabled)
+            vcpu_lapic_enabled(l->vcpu);
         return;
+    }
     /* Disabled by software: all local vectors are masked, and stay so when it is enabled again
      * (SDM 11.4.7.2). */
     for (unsigned i = 0; i < VLAPIC_NR_LVT; i++)

@@ -38,31 +38,10 @@ int vpci_init(struct vpci *vpci, struct domain *d, uint16_t domid, struct trap_t
     return vpci_access_init(vpci);
 }
 
-static struct vpci_segment *segment_of(const struct vpci *vpci, uint32_t sbdf)
-{
-    unsigned n = __atomic_load_n(&vpci->nr_segments, __ATOMIC_ACQUIRE);
-
-    for (unsigned i = 0; i < n; i++)
-        if (vpci->segment[i]->segment == PCI_SEG(sbdf))
-            return vpci->segment[i];
-    return NULL;
-}
-
-struct vpci_dev *vpci_find(const struct vpci *vpci, uint32_t sbdf)
-{
-    struct vpci_segment *seg = segment_of(vpci, sbdf);
-    struct vpci_dev **bus;
-
-    if (unlikely(!seg))
-        return NULL;
-    bus = __atomic_load_n(&seg->bus[PCI_BUS(sbdf)], __ATOMIC_ACQUIRE);
-    return bus ? __atomic_load_n(&bus[PCI_DEVFN(sbdf)], __ATOMIC_ACQUIRE) : NULL;
-}
-
 /* The slot of `sbdf`, made if it is not there; NULL: no memory, or too many segments. */
 static struct vpci_dev **make_slot(struct vpci *vpci, uint32_t sbdf)
 {
-    struct vpci_segment *seg = segment_of(vpci, sbdf);
+    struct vpci_segment *seg = vpci_segment_of(vpci, sbdf);
     struct vpci_dev **bus;
 
     if (!seg) {

@@ -162,8 +162,27 @@ enum trap_result vpci_write(struct vpci *vpci, uint32_t sbdf, unsigned reg, unsi
 
 /* Adds a copy of *reg.  0, -EEXIST (overlap), -ENOSPC, -EINVAL.  Before the function is visible. */
 int vpci_add_reg(struct vpci_dev *vd, const struct vpci_reg *reg);
+static inline struct vpci_segment *vpci_segment_of(const struct vpci *vpci, uint32_t sbdf)
+{
+    unsigned n = __atomic_load_n(&vpci->nr_segments, __ATOMIC_ACQUIRE);
+
+    for (unsigned i = 0; i < n; i++)
+        if (vpci->segment[i]->segment == PCI_SEG(sbdf))
+            return vpci->segment[i];
+    return NULL;
+}
+
 /* The function at `sbdf`, or NULL.  Valid during the access that asks. */
-struct vpci_dev *vpci_find(const struct vpci *vpci, uint32_t sbdf);
+static inline struct vpci_dev *vpci_find(const struct vpci *vpci, uint32_t sbdf)
+{
+    struct vpci_segment *seg = vpci_segment_of(vpci, sbdf);
+    struct vpci_dev **bus;
+
+    if (unlikely(!seg))
+        return NULL;
+    bus = __atomic_load_n(&seg->bus[PCI_BUS(sbdf)], __ATOMIC_ACQUIRE);
+    return bus ? __atomic_load_n(&bus[PCI_DEVFN(sbdf)], __ATOMIC_ACQUIRE) : NULL;
+}
 
 static inline uint32_t vpci_hw_read(const struct vpci_dev *vd, unsigned reg, unsigned size)
 {

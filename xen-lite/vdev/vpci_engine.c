@@ -21,11 +21,16 @@ static unsigned piece(unsigned reg, unsigned size)
     return size >= 2 && !(reg & 1) ? 2 : 1;
 }
 
+static inline bool naturally_aligned(unsigned reg, unsigned size)
+{
+    return !(reg & (size - 1)) && size != 3;
+}
+
 uint32_t vpci_raw_read(uint32_t sbdf, unsigned reg, unsigned size)
 {
     uint32_t val = 0;
 
-    if (likely(piece(reg, size) == size))
+    if (likely(naturally_aligned(reg, size)))
         return pci_conf_read(sbdf, reg, size);
     for (unsigned done = 0, n; done < size; done += n) {
         n = piece(reg + done, size - done);
@@ -36,6 +41,10 @@ uint32_t vpci_raw_read(uint32_t sbdf, unsigned reg, unsigned size)
 
 void vpci_raw_write(uint32_t sbdf, unsigned reg, unsigned size, uint32_t val)
 {
+    if (likely(naturally_aligned(reg, size))) {
+        pci_conf_write(sbdf, reg, size, val);
+        return;
+    }
     for (unsigned done = 0, n; done < size; done += n) {
         n = piece(reg + done, size - done);
         pci_conf_write(sbdf, reg + done, n, val >> done * 8 & bytes_mask(n));
@@ -44,20 +53,26 @@ void vpci_raw_write(uint32_t sbdf, unsigned reg, unsigned size, uint32_t val)
 
 /* ---- policies ---- */
 
+/* Nobody's, or not announced yet: only the hypervisor's own functions are out of sight. */
+static __attribute__((noinline)) uint32_t control_read_unknown(struct vpci *vpci, uint32_t sbdf,
+                                                               unsigned reg, unsigned size)
+{
+    uint32_t val = bytes_mask(size);
+
+    if (!pci_is_hidden(sbdf))
+        val = vpci_raw_read(sbdf, reg, size);
+    if (val == bytes_mask(size))
+        __atomic_fetch_add(&vpci->absent_reads, 1, __ATOMIC_RELAXED);
+    return val;
+}
+
 static enum trap_result control_read(struct vpci *vpci, struct vpci_dev *vd, uint32_t sbdf,
                                      unsigned reg, unsigned size, uint32_t *val)
 {
-    if (likely(vd)) {
+    if (likely(vd))
         *val = vpci_raw_read(vd->hw_sbdf, reg, size);
-        return TRAP_DONE;
-    }
-    if (pci_is_hidden(sbdf)) {
-        *val = bytes_mask(size);
-        return TRAP_DONE;
-    }
-    *val = vpci_raw_read(sbdf, reg, size);
-    if (*val == bytes_mask(size))
-        __atomic_fetch_add(&vpci->absent_reads, 1, __ATOMIC_RELAXED);
+    else
+        *val = control_read_unknown(vpci, sbdf, reg, size);
     return TRAP_DONE;
 }
 
@@ -152,8 +167,8 @@ static uint32_t overlay(uint32_t acc, unsigned reg, unsigned len, unsigned at, u
     return acc;
 }
 
-static enum trap_result managed_read(struct vpci *vpci, struct vpci_dev *vd, unsigned reg,
-                                     unsigned size, uint32_t *val)
+static enum trap_result managed_read_locked(struct vpci *vpci, struct vpci_dev *vd, unsigned reg,
+                                            unsigned size, uint32_t *val)
 {
     unsigned pos = reg, end = reg + size;
     enum trap_result res = TRAP_DONE;
@@ -180,6 +195,22 @@ static enum trap_result managed_read(struct vpci *vpci, struct vpci_dev *vd, uns
     return res;
 }
 
+/* Kept out of line, as is its counterpart: most accesses go straight to the hardware. */
+static __attribute__((noinline)) enum trap_result managed_read(struct vpci *vpci,
+                                                               struct vpci_dev *vd, unsigned reg,
+                                                               unsigned size, uint32_t *val)
+{
+    enum trap_result res = TRAP_DONE;
+
+    spin_lock(&vpci->lock);
+    if (likely(!vd->dead))
+        res = managed_read_locked(vpci, vd, reg, size, val);
+    else
+        *val = bytes_mask(size);
+    spin_unlock(&vpci->lock);
+    return res;
+}
+
 /* The register as it is to become when its bytes from `pos` to `stop` are written with `val`. */
 static uint32_t merge(struct vpci_dev *vd, const struct vpci_reg *r, unsigned pos, unsigned stop,
                       uint32_t val)
@@ -194,8 +225,8 @@ static uint32_t merge(struct vpci_dev *vd, const struct vpci_reg *r, unsigned po
     return (new & ~keep) | (reg_value(vd, r) & keep & ~(r->rw1c & ~written));
 }
 
-static enum trap_result managed_write(struct vpci *vpci, struct vpci_dev *vd, unsigned reg,
-                                      unsigned size, uint32_t val)
+static enum trap_result managed_write_locked(struct vpci *vpci, struct vpci_dev *vd, unsigned reg,
+                                             unsigned size, uint32_t val)
 {
     unsigned pos = reg, end = reg + size;
     enum trap_result res = TRAP_DONE, one;
@@ -218,6 +249,19 @@ static enum trap_result managed_write(struct vpci *vpci, struct vpci_dev *vd, un
     return res;
 }
 
+static __attribute__((noinline)) enum trap_result managed_write(struct vpci *vpci,
+                                                                struct vpci_dev *vd, unsigned reg,
+                                                                unsigned size, uint32_t val)
+{
+    enum trap_result res = TRAP_DROPPED;
+
+    spin_lock(&vpci->lock);
+    if (likely(!vd->dead))
+        res = managed_write_locked(vpci, vd, reg, size, val);
+    spin_unlock(&vpci->lock);
+    return res;
+}
+
 /* True if a register of the map may be touched; the lock is needed then. */
 static inline bool managed(const struct vpci_dev *vd, unsigned reg)
 {
@@ -228,22 +272,13 @@ enum trap_result vpci_read(struct vpci *vpci, uint32_t sbdf, unsigned reg, unsig
                            uint32_t *val)
 {
     struct vpci_dev *vd = vpci_find(vpci, sbdf);
-    enum trap_result res;
 
     annotate(sbdf, reg, NULL);
     if (vd)
         __atomic_fetch_add(&vd->reads, 1, __ATOMIC_RELAXED);
     if (likely(!vd || !managed(vd, reg)))
         return vpci->policy->read(vpci, vd, sbdf, reg, size, val);
-    spin_lock(&vpci->lock);
-    if (likely(!vd->dead)) {
-        res = managed_read(vpci, vd, reg, size, val);
-    } else {
-        *val = bytes_mask(size);
-        res = TRAP_DONE;
-    }
-    spin_unlock(&vpci->lock);
-    return res;
+    return managed_read(vpci, vd, reg, size, val);
 }
 
 /* A write to a function that the domain has not got: it may have turned up since the last scan. */
@@ -264,7 +299,6 @@ enum trap_result vpci_write(struct vpci *vpci, uint32_t sbdf, unsigned reg, unsi
                             uint32_t val)
 {
     struct vpci_dev *vd = vpci_find(vpci, sbdf);
-    enum trap_result res = TRAP_DROPPED;
 
     annotate(sbdf, reg, NULL);
     if (unlikely(!vd))
@@ -273,9 +307,5 @@ enum trap_result vpci_write(struct vpci *vpci, uint32_t sbdf, unsigned reg, unsi
         __atomic_fetch_add(&vd->writes, 1, __ATOMIC_RELAXED);
     if (likely(!vd || !managed(vd, reg)))
         return vpci->policy->write(vpci, vd, sbdf, reg, size, val);
-    spin_lock(&vpci->lock);
-    if (likely(!vd->dead))
-        res = managed_write(vpci, vd, reg, size, val);
-    spin_unlock(&vpci->lock);
-    return res;
+    return managed_write(vpci, vd, reg, size, val);
 }

@@ -106,19 +106,16 @@ static void on_mc(struct cpu_vcpu *c)
     __asm__ __volatile__("int %0" ::"i"(X86_MC) : "memory");
 }
 
+/* EXITINFO1 is what the common code takes, and EXITINFO2 the address of the next instruction (APM 15.10.2). */
+_Static_assert(CPU_PIO_IN == SVM_IOIO_IN && CPU_PIO_STRING == SVM_IOIO_STRING, "port access bits");
+_Static_assert(CPU_PIO_SIZE(4u << SVM_IOIO_SIZE_SHIFT) == 4, "port access size");
+_Static_assert(CPU_PIO_PORT(0xcf8u << SVM_IOIO_PORT_SHIFT) == 0xcf8, "port access number");
+
 static void on_ioio(struct cpu_vcpu *c)
 {
     const struct vmcb *vm = vmcb_of(c);
-    uint64_t info = vm->exit_info1;
-    struct cpu_pio io = {
-        .port = SVM_IOIO_PORT(info),
-        .size = (uint8_t)SVM_IOIO_SIZE(info),
-        .in = info & SVM_IOIO_IN,
-        .string = info & SVM_IOIO_STRING,
-        .next_rip = vm->exit_info2,
-    };
 
-    exit_pio(c, &io);
+    exit_pio(c, (uint32_t)vm->exit_info1, vm->exit_info2);
 }
 
 static void on_npf(struct cpu_vcpu *c)

@@ -30,16 +30,11 @@ void svm_inject(struct cpu_vcpu *c, const struct cpu_event *ev)
     }
 }
 
-static bool in_shadow(const struct vmcb *vm)
-{
-    return vm->int_state & SVM_INT_SHADOW;
-}
-
 bool svm_can_inject_irq(const struct cpu_vcpu *c)
 {
     const struct vmcb *vm = vmcb_of(c);
 
-    return (c->regs.rflags & RFLAGS_IF) && !in_shadow(vm) && !(vm->event_inj & SVM_EVENT_VALID);
+    return (c->regs.rflags & RFLAGS_IF) && !c->shadow && !(vm->event_inj & SVM_EVENT_VALID);
 }
 
 bool svm_can_inject_nmi(const struct cpu_vcpu *c)
@@ -49,7 +44,7 @@ bool svm_can_inject_nmi(const struct cpu_vcpu *c)
     /* The IRET that ends the handler has not been executed yet. */
     if (s->iret_at_rip && s->iret_rip == c->regs.rip)
         return false;
-    return !s->nmi_blocked && !in_shadow(s->vmcb) && !(s->vmcb->event_inj & SVM_EVENT_VALID);
+    return !s->nmi_blocked && !c->shadow && !(s->vmcb->event_inj & SVM_EVENT_VALID);
 }
 
 /*
@@ -79,7 +74,7 @@ void svm_exit_vintr(struct cpu_vcpu *c)
 /* The IRET intercept is on whenever a handler runs; an interrupt shadow ends by itself before the next exit. */
 void svm_request_nmi_window(struct cpu_vcpu *c)
 {
-    if (in_shadow(vmcb_of(c)))
+    if (c->shadow)
         svm_request_irq_window(c);
 }
 
@@ -92,11 +87,6 @@ void svm_exit_iret(struct cpu_vcpu *c)
     s->iret_rip = c->regs.rip;
     s->vmcb->intercept1 &= ~(uint32_t)SVM_INTERCEPT_IRET;
     s->vmcb->clean &= ~(uint32_t)SVM_CLEAN_INTERCEPTS;
-}
-
-void svm_clear_shadow(struct cpu_vcpu *c)
-{
-    vmcb_of(c)->int_state = 0;
 }
 
 /*

@@ -146,7 +146,7 @@ static void svm_vcpu_reset(struct cpu_vcpu *c)
     svm_vmcb_reset(s->vmcb);
     s->nmi_blocked = false;
     s->iret_at_rip = false;
-    s->asid_cpu = NULL;
+    s->asid_gen = 0; /* no CPU is in generation 0 */
 }
 
 /*
@@ -172,7 +172,7 @@ static void svm_new_asid(struct svm_vcpu *s, struct svm_cpu *sc)
 
 static void svm_flush_tlb(struct cpu_vcpu *c)
 {
-    svm_of(c)->asid_gen = 0; /* no CPU is in generation 0 */
+    svm_of(c)->asid_gen = 0;
 }
 
 static void svm_set_tsc_offset(struct cpu_vcpu *c, uint64_t offset)
@@ -183,30 +183,100 @@ static void svm_set_tsc_offset(struct cpu_vcpu *c, uint64_t offset)
     vm->clean &= ~(uint32_t)SVM_CLEAN_INTERCEPTS;
 }
 
+static void svm_vcpu_load(struct cpu_vcpu *c)
+{
+    struct svm_vcpu *s = svm_of(c);
+
+    s->cpu = &svm_cpus[cpu_id()];
+    if (s->asid_cpu != s->cpu)
+        s->asid_gen = 0;
+}
+
+/*
+ * Into the guest and out again (APM 15.5 and 15.17); RAX and RSP travel in the control block. Nothing can interrupt
+ * between CLGI and STGI, so the host's own GS base and TR may be away meanwhile. RFLAGS.IF is set while GIF is clear:
+ * with V_INTR_MASKING it is the host's IF at VMRUN that lets physical interrupts end the guest's run (APM 15.21.1).
+ * STI's shadow ends with the next instruction, long before VMRUN. RBP is saved by hand because it is the frame pointer.
+ */
+static inline void run_guest(paddr_t vmcb, paddr_t host, uint64_t *gpr)
+{
+    __asm__ __volatile__("pushq %%rbp\n\t"
+                         "pushq %%rdx\n\t"
+                         "pushq %%rcx\n\t"
+                         "clgi\n\t"
+                         "sti\n\t"
+                         "movq 2*8(%%rcx), %%rdx\n\t"
+                         "movq 3*8(%%rcx), %%rbx\n\t"
+                         "movq 5*8(%%rcx), %%rbp\n\t"
+                         "movq 6*8(%%rcx), %%rsi\n\t"
+                         "movq 7*8(%%rcx), %%rdi\n\t"
+                         "movq 8*8(%%rcx), %%r8\n\t"
+                         "movq 9*8(%%rcx), %%r9\n\t"
+                         "movq 10*8(%%rcx), %%r10\n\t"
+                         "movq 11*8(%%rcx), %%r11\n\t"
+                         "movq 12*8(%%rcx), %%r12\n\t"
+                         "movq 13*8(%%rcx), %%r13\n\t"
+                         "movq 14*8(%%rcx), %%r14\n\t"
+                         "movq 15*8(%%rcx), %%r15\n\t"
+                         "movq 1*8(%%rcx), %%rcx\n\t"
+                         "vmload %%rax\n\t"
+                         "vmrun %%rax\n\t"
+                         "vmsave %%rax\n\t" /* rax is the host's again */
+                         "cli\n\t"
+                         "pushq %%rcx\n\t"
+                         "movq 8(%%rsp), %%rcx\n\t"
+                         "movq %%rdx, 2*8(%%rcx)\n\t"
+                         "movq %%rbx, 3*8(%%rcx)\n\t"
+                         "movq %%rbp, 5*8(%%rcx)\n\t"
+                         "movq %%rsi, 6*8(%%rcx)\n\t"
+                         "movq %%rdi, 7*8(%%rcx)\n\t"
+                         "movq %%r8, 8*8(%%rcx)\n\t"
+                         "movq %%r9, 9*8(%%rcx)\n\t"
+                         "movq %%r10, 10*8(%%rcx)\n\t"
+                         "movq %%r11, 11*8(%%rcx)\n\t"
+                         "movq %%r12, 12*8(%%rcx)\n\t"
+                         "movq %%r13, 13*8(%%rcx)\n\t"
+                         "movq %%r14, 14*8(%%rcx)\n\t"
+                         "movq %%r15, 15*8(%%rcx)\n\t"
+                         "popq 1*8(%%rcx)\n\t"
+                         "popq %%rcx\n\t"
+                         "popq %%rax\n\t"
+                         "vmload %%rax\n\t"
+                         "stgi\n\t"
+                         "popq %%rbp"
+                         : "+a"(vmcb), "+d"(host), "+c"(gpr)
+                         :
+                         : "rbx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+                           "memory", "cc");
+}
+
 static void svm_enter(struct cpu_vcpu *c)
 {
     struct svm_vcpu *s = svm_of(c);
-    struct svm_cpu *sc = &svm_cpus[cpu_id()];
+    struct svm_cpu *sc = s->cpu;
     struct vmcb *vm = s->vmcb;
 
-    if (unlikely(s->asid_cpu != sc || s->asid_gen != sc->asid_gen))
+    if (unlikely(s->asid_gen != sc->asid_gen))
         svm_new_asid(s, sc);
-    if (unlikely((vm->int_ctl & SVM_V_TPR_MASK) != c->cr8)) {
+    if (unlikely((uint8_t)vm->int_ctl != c->cr8)) {
         vm->int_ctl = (vm->int_ctl & ~SVM_V_TPR_MASK) | c->cr8;
         vm->clean &= ~(uint32_t)SVM_CLEAN_TPR;
     }
+    vm->int_state = c->shadow;
     vm->rax = c->regs.gpr[CPU_RAX];
     vm->rsp = c->regs.gpr[CPU_RSP];
     vm->rip = c->regs.rip;
     vm->rflags = c->regs.rflags;
 
-    svm_vmrun(s->vmcb_pa, sc->host_pa, c->regs.gpr);
+    run_guest(s->vmcb_pa, sc->host_pa, c->regs.gpr);
 
+    vm = vmcb_of(c);
     c->regs.gpr[CPU_RAX] = vm->rax;
     c->regs.gpr[CPU_RSP] = vm->rsp;
     c->regs.rip = vm->rip;
     c->regs.rflags = vm->rflags;
-    c->cr8 = (uint8_t)(vm->int_ctl & 15);
+    c->cr8 = (uint8_t)vm->int_ctl;
+    c->shadow = vm->int_state & SVM_INT_SHADOW;
     vm->tlb_control = SVM_TLB_NOTHING;
     vm->event_inj = 0;
     vm->clean = SVM_CLEAN_ALL; /* ignored by CPUs without the feature */
@@ -225,6 +295,7 @@ const struct cpu_backend svm_backend = {
     .vcpu_init = svm_vcpu_init,
     .vcpu_destroy = svm_vcpu_destroy,
     .vcpu_reset = svm_vcpu_reset,
+    .vcpu_load = svm_vcpu_load,
     .enter = svm_enter,
     .handle_exit = svm_handle_exit,
     .get_segment = svm_get_segment,
@@ -243,7 +314,6 @@ const struct cpu_backend svm_backend = {
     .can_inject_nmi = svm_can_inject_nmi,
     .request_irq_window = svm_request_irq_window,
     .request_nmi_window = svm_request_nmi_window,
-    .clear_shadow = svm_clear_shadow,
     .flush_tlb = svm_flush_tlb,
     .set_tsc_offset = svm_set_tsc_offset,
     .dump = svm_dump,

@@ -136,11 +136,8 @@
 /* EXITINFO1 of an IOIO exit (APM 15.10.2). */
 #define SVM_IOIO_IN BIT(0)
 #define SVM_IOIO_STRING BIT(2)
-#define SVM_IOIO_REP BIT(3)
-#define SVM_IOIO_SIZE(i) (((i) >> 4) & 7u)
-#define SVM_IOIO_ADDR(i) (((i) >> 7) & 7u)   /* bits for 16, 32, 64-bit addresses */
-#define SVM_IOIO_SEG(i) (((i) >> 10) & 7u)   /* with decode assists only */
-#define SVM_IOIO_PORT(i) ((uint16_t)((i) >> 16))
+#define SVM_IOIO_SIZE_SHIFT 4
+#define SVM_IOIO_PORT_SHIFT 16
 
 /* EXITINFO1 of a nested page fault (APM 15.25.6). */
 #define SVM_NPF_PRESENT BIT(0)
@@ -249,6 +246,7 @@ struct svm_vcpu {
     struct vmcb *vmcb;
     paddr_t vmcb_pa;
     uint64_t asid_gen;        /* generation of the CPU's ASIDs in which vmcb->asid was given out */
+    struct svm_cpu *cpu;      /* on which it is loaded, or was last */
     const struct svm_cpu *asid_cpu; /* CPU to which the ASID belongs; NULL: none yet */
     bool nmi_blocked;         /* an NMI handler runs: until IRET */
     bool iret_at_rip;         /* IRET was seen at iret_rip and will execute at the next entry */
@@ -305,7 +303,6 @@ bool svm_can_inject_irq(const struct cpu_vcpu *c);
 bool svm_can_inject_nmi(const struct cpu_vcpu *c);
 void svm_request_irq_window(struct cpu_vcpu *c);
 void svm_request_nmi_window(struct cpu_vcpu *c);
-void svm_clear_shadow(struct cpu_vcpu *c);
 /* Takes over an event whose delivery the exit cut short (EXITINTINFO). */
 void svm_take_interrupted_event(struct cpu_vcpu *c);
 void svm_exit_vintr(struct cpu_vcpu *c);
@@ -313,8 +310,5 @@ void svm_exit_iret(struct cpu_vcpu *c);
 
 /* exits.c */
 void svm_handle_exit(struct cpu_vcpu *c);
-
-/* entry.S: from VMLOAD of the guest to VMLOAD of the host. gpr is regs.gpr; RAX and RSP travel in the VMCB. */
-void svm_vmrun(paddr_t vmcb, paddr_t host_vmcb, uint64_t *gpr);
 
 #endif
