@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* FUZZ_SOURCES: xen-lite/cpu/decode.c xen-lite/cpu/emulate.c */
+/* FUZZ_SOURCES: xen-lite/cpu/decode.c xen-lite/cpu/decode_group.c xen-lite/cpu/emulate.c xen-lite/cpu/emulate_string.c */
 /*
- * Fuzz target: any bytes decode without overrun to something self-consistent, and emulating it ends,
+ * Fuzz target: any bytes decode without overrun to something consistent, and emulating it ends,
  * touches only what the access bits announce, and moves RIP by the instruction's length.
  */
 #include <stdlib.h>
@@ -73,16 +73,20 @@ static void fuzz_set_xmm(void *ctx, unsigned reg, const uint64_t val[2])
 }
 
 static const struct emul_ops ops = {
-    .read = fuzz_read, .write = fuzz_write, .get_xmm = fuzz_get_xmm, .set_xmm = fuzz_set_xmm,
-    .port_in = fuzz_in, .port_out = fuzz_out,
+    .read = fuzz_read,
+    .write = fuzz_write,
+    .get_xmm = fuzz_get_xmm,
+    .set_xmm = fuzz_set_xmm,
+    .port_in = fuzz_in,
+    .port_out = fuzz_out,
 };
 
 static void check(const struct insn *insn, size_t n)
 {
     if (!insn->len || insn->len > INSN_MAX_LEN || insn->len > n || insn->op >= INSN_NR_OPS)
         abort();
-    if (insn->mem && (insn->base > REG_RIP || insn->index > REG_NONE || insn->scale > 3 ||
-                      insn->seg > SEG_GS))
+    if (insn->mem &&
+        (insn->base > REG_RIP || insn->index > REG_NONE || insn->scale > 3 || insn->seg > SEG_GS))
         abort();
     if (insn->rm > 15 || (insn->op != INSN_OTHER && insn->reg > 15))
         abort();
@@ -113,7 +117,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (rc != EMUL_DONE && regs.rip != rip)
         abort();
     if (rc == EMUL_DONE && insn.mem && insn.op != INSN_PUSH && insn.op != INSN_POP &&
-        ((seen.reads && !(insn.access & INSN_READ)) || (seen.writes && !(insn.access & INSN_WRITE))))
+        ((seen.reads && !(insn.access & INSN_READ)) ||
+         (seen.writes && !(insn.access & INSN_WRITE))))
         abort();
     if (seen.reads + seen.writes > 2 * EMUL_MAX_REPS)
         abort();

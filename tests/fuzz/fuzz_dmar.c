@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* FUZZ_SOURCES: xen-lite/iommu/dmar.c */
 /*
- * Any bytes as a DMAR table and as the bridges that its paths lead through. A table that is refused leaves nothing
- * behind; one that is accepted obeys its own rules, and every look-up on it ends.
+ * Any bytes as a DMAR table and as the bridges that its paths lead through. A table that is refused
+ * leaves nothing behind; one that is accepted obeys its own rules, and every look-up on it ends.
  */
 #include <assert.h>
 

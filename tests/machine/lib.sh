@@ -111,8 +111,8 @@ vm()
     [ "$status" -lt 64 ] || diag "scripts/vm $* ended with $status:"$'\n'"$(tail -n 25 "$tmp/err")"
 }
 
-# kernel_complaints TEXT: what no boot may show.
-kernel_complaints='BUG:|WARNING:|Call Trace|Oops|soft lockup|rcu.*stall|unchecked MSR access|nobody cared'
+# What no boot may show.
+kernel_complaints='BUG:|WARNING: CPU|Call Trace|Oops|soft lockup|rcu.*stall|unchecked MSR access|nobody cared'
 
 # compile SOURCE OUTPUT: a static program for the control domain.
 compile()

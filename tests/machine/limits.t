@@ -11,8 +11,8 @@ if [ "$hypervisor" != xen ]; then
     loaded=0
     for size in $(readelf -lW "$image" | awk '$1 == "LOAD" { print $5 }'); do loaded=$((loaded + size)); done
     at_most $loaded $((512 * 1024)) 'loaded bytes of the image'
-    ok 'the image has a multiboot 1 header in its first 8 KiB' \
-        grep -q -a -P '\x02\xb0\xad\x1b' <(head -c 8192 "$image")
+    header=$(head -c 8192 "$image" | od -An -v -tx1 | tr -d ' \n')
+    like "$header" 02b0ad1b 'the image has a multiboot 1 header in its first 8 KiB'
 fi
 
 rounds=1

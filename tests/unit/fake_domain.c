@@ -159,6 +159,7 @@ void fake_machine(uint64_t frames)
     frames_init(frame_table, frames);
     frames_assign(0, 16, OWNER_XEN);
     frames_add(64, frames - 64);
+    frame_free(frame_alloc(0, 0, 0), 0); /* makes the counters of domains */
     free_at_start = frames_free_count();
     p2m_set_limits(39, P2M_ORDER_2M, false);
     memset(domains, 0, sizeof(domains));

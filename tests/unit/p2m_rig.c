@@ -147,6 +147,7 @@ void start(unsigned addr_bits, unsigned max_order, bool on_map, bool nested_pagi
     sim_phys_init((size_t)NR_FRAMES << PAGE_SHIFT);
     frames_init(frame_table, NR_FRAMES);
     frames_add(FIRST_FREE, NR_FRAMES - FIRST_FREE);
+    frame_free(frame_alloc(0, 0, 0), 0); /* makes the counters of domains */
     frames_at_start = frames_free_count();
     p2m_set_limits(addr_bits, max_order, on_map);
     p2m_set_nested_paging(nested_paging);

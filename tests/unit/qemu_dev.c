@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * QEMU as a box of devices: see qemu_dev.h. It also stands in for tests/unit/sim.c, as memory and time are real here.
+ * QEMU as a box of devices: see qemu_dev.h. It also stands in for tests/unit/sim.c, as memory and
+ * time are real here.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -95,16 +96,16 @@ static void run(const char *iommu_options)
 {
     char object[160], bios[96], mon[128], iommu[96];
 
-    snprintf(object, sizeof(object), "memory-backend-file,id=m,size=64M,mem-path=%s/memory,share=on",
-             dir);
+    snprintf(object, sizeof(object),
+             "memory-backend-file,id=m,size=64M,mem-path=%s/memory,share=on", dir);
     snprintf(bios, sizeof(bios), "%s/bios", dir);
     snprintf(mon, sizeof(mon), "unix:%s/monitor,server=on,wait=off", dir);
     snprintf(iommu, sizeof(iommu), "intel-iommu,intremap=on%s", iommu_options);
     execlp("qemu-system-x86_64", "qemu-system-x86_64", "-M",
            "q35,kernel-irqchip=split,memory-backend=m", "-accel", "tcg", "-m", "64M", "-object",
            object, "-bios", bios, "-display", "none", "-nodefaults", "-device", iommu, "-device",
-           "edu,addr=3,dma_mask=0xffffffffffff", "-qtest", "stdio", "-qtest-log", "none", "-monitor",
-           mon, (char *)NULL);
+           "edu,addr=3,dma_mask=0xffffffffffff", "-qtest", "stdio", "-qtest-log", "none",
+           "-monitor", mon, (char *)NULL);
     _exit(127);
 }
 
@@ -119,6 +120,8 @@ static void spawn(const char *iommu_options)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         dup2(in[0], 0);
         dup2(out[1], 1);
+        if (!getenv("VERBOSE")) /* it reports each fault that the test provokes */
+            dup2(open("/dev/null", O_WRONLY), 2);
         close(in[1]);
         close(out[0]);
         run(iommu_options);

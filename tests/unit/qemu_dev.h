@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * QEMU as a box of devices for host tests: its processor sleeps, the test reaches registers through the qtest protocol
- * and shares the machine's memory.
+ * QEMU as a box of devices for host tests: its processor sleeps, the test reaches registers through
+ * the qtest protocol and shares the machine's memory.
  */
 #ifndef XL_TESTS_QEMU_DEV_H
 #define XL_TESTS_QEMU_DEV_H
@@ -11,8 +11,8 @@
 #define QEMU_MEM (64UL << 20)
 
 /*
- * Starts it with the iommu's and further options; its memory becomes the simulated physical memory. False when there is
- * no QEMU on this machine.
+ * Starts it with the iommu's and further options; its memory becomes the simulated physical memory.
+ * False when there is no QEMU on this machine.
  */
 bool qemu_start(const char *iommu_options);
 /* Does nothing when none runs. */

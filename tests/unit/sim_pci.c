@@ -18,7 +18,7 @@ uint64_t sim_raw_accesses;
 struct sim_girq sim_girqs[SIM_MAX_GIRQS];
 unsigned sim_girqs_used;
 bool sim_bind_fails, sim_p2m_fails, sim_found_fails;
-unsigned sim_found, sim_gone;
+unsigned sim_found, sim_gone, sim_unmaps;
 
 struct vpci sim_vpci;
 struct trap_table sim_traps;
@@ -273,6 +273,7 @@ int p2m_unmap(struct p2m *p2m, uint64_t gfn, uint64_t nr, uint64_t *done)
 {
     uint64_t n = MIN(nr, (uint64_t)300);
 
+    sim_unmaps++;
     (void)p2m;
     ASSERT(nr);
     for (uint64_t i = 0; i < n; i++)

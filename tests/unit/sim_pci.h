@@ -48,6 +48,7 @@ extern uint64_t sim_raw_accesses; /* that reached pci_conf_read() or pci_conf_wr
 extern struct sim_girq sim_girqs[SIM_MAX_GIRQS];
 extern unsigned sim_girqs_used;
 extern bool sim_bind_fails, sim_p2m_fails;
+extern unsigned sim_unmaps;       /* calls of p2m_unmap() */
 extern bool sim_found_fails;      /* domain_pci_found() */
 extern unsigned sim_found, sim_gone;
 

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+
 #include <cmocka.h>
 
 #include "acpi/acpi.h"
@@ -76,21 +77,21 @@ static void make_rsdp(paddr_t pa, uint8_t rev)
 }
 
 static const uint8_t madt_entries[] = {
-    0, 8, 0, 0, 1, 0, 0, 0,                              /* LAPIC uid 0 id 0 */
-    0, 8, 1, 2, 1, 0, 0, 0,                              /* LAPIC uid 1 id 2 */
-    0, 8, 2, 4, 0, 0, 0, 0,                              /* disabled */
-    0, 8, 3, 0xff, 1, 0, 0, 0,                           /* no processor */
-    127, 5, 1, 2, 3,                                     /* unknown type */
-    1, 12, 9, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0,           /* IO-APIC 9 */
-    2, 10, 0, 0, 2, 0, 0, 0, 0, 0,                       /* IRQ 0 -> GSI 2 */
-    2, 10, 0, 9, 9, 0, 0, 0, 0x0d, 0,                    /* SCI: level, high */
-    2, 10, 1, 3, 3, 0, 0, 0, 0, 0,                       /* not ISA: left out */
-    4, 6, 0xff, 0, 0, 1,                                 /* LINT1 everywhere */
-    3, 8, 5, 0, 17, 0, 0, 0,                             /* NMI source */
-    9, 16, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0,     /* x2APIC twin of id 2 */
-    9, 16, 0, 0, 0x2c, 1, 0, 0, 1, 0, 0, 0, 7, 0, 0, 0,  /* x2APIC id 300 */
-    10, 12, 5, 0, 7, 0, 0, 0, 1, 0, 0, 0,                /* x2APIC NMI */
-    5, 12, 0, 0, 0, 0, 0xe0, 0xfe, 1, 0, 0, 0,           /* LAPIC base above 4 GiB */
+    0,   8,  0,    0,    1,    0, 0,    0,                               /* LAPIC uid 0 id 0 */
+    0,   8,  1,    2,    1,    0, 0,    0,                               /* LAPIC uid 1 id 2 */
+    0,   8,  2,    4,    0,    0, 0,    0,                               /* disabled */
+    0,   8,  3,    0xff, 1,    0, 0,    0,                               /* no processor */
+    127, 5,  1,    2,    3,                                              /* unknown type */
+    1,   12, 9,    0,    0,    0, 0xc0, 0xfe, 0,    0, 0, 0,             /* IO-APIC 9 */
+    2,   10, 0,    0,    2,    0, 0,    0,    0,    0,                   /* IRQ 0 -> GSI 2 */
+    2,   10, 0,    9,    9,    0, 0,    0,    0x0d, 0,                   /* SCI: level, high */
+    2,   10, 1,    3,    3,    0, 0,    0,    0,    0,                   /* not ISA: left out */
+    4,   6,  0xff, 0,    0,    1,                                        /* LINT1 everywhere */
+    3,   8,  5,    0,    17,   0, 0,    0,                               /* NMI source */
+    9,   16, 0,    0,    2,    0, 0,    0,    1,    0, 0, 0, 1, 0, 0, 0, /* x2APIC twin of id 2 */
+    9,   16, 0,    0,    0x2c, 1, 0,    0,    1,    0, 0, 0, 7, 0, 0, 0, /* x2APIC id 300 */
+    10,  12, 5,    0,    7,    0, 0,    0,    1,    0, 0, 0,             /* x2APIC NMI */
+    5,   12, 0,    0,    0,    0, 0xe0, 0xfe, 1,    0, 0, 0, /* LAPIC base above 4 GiB */
 };
 
 static void make_madt(void)

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
 #include <cmocka.h>
 
 #include "boot/cmdline.h"
@@ -15,7 +16,9 @@
 static void words_and_values(void **state)
 {
     (void)state;
-    assert_int_equal(cmdline_init("  console=com1,vga \tloglvl=info flag  \"a b\"=\"c  d\" x=1=2 loglvl=debug "), 0);
+    assert_int_equal(
+        cmdline_init("  console=com1,vga \tloglvl=info flag  \"a b\"=\"c  d\" x=1=2 loglvl=debug "),
+        0);
     assert_string_equal(cmdline_get("console"), "com1,vga");
     assert_string_equal(cmdline_get("loglvl"), "debug");
     assert_string_equal(cmdline_get("flag"), "");
@@ -36,7 +39,8 @@ static void sizes(void **state)
     unsigned u = 5;
 
     (void)state;
-    cmdline_init("a=512 b=64K c=2048m d=1G e=0x10g f=1T g= h=1Q i=1GB j=16777216T k=18446744073709551616 l=-1 "
+    cmdline_init("a=512 b=64K c=2048m d=1G e=0x10g f=1T g= h=1Q i=1GB j=16777216T "
+                 "k=18446744073709551616 l=-1 "
                  "m=0x n=17179869183G cpus=4 many=4294967296");
     assert_int_equal(cmdline_size("zz", &v), -ENOENT);
     assert_int_equal(v, 77);
@@ -121,10 +125,8 @@ static void too_much_is_cut(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(words_and_values),
-        cmocka_unit_test(sizes),
-        cmocka_unit_test(booleans),
-        cmocka_unit_test(unknown_words_are_reported),
+        cmocka_unit_test(words_and_values), cmocka_unit_test(sizes),
+        cmocka_unit_test(booleans),         cmocka_unit_test(unknown_words_are_reported),
         cmocka_unit_test(too_much_is_cut),
     };
 

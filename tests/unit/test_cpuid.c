@@ -84,8 +84,8 @@ static void test_hidden(void **state)
     /* MONITOR, VMX, SMX, PDCM, DCA, TSC deadline are hidden; OSXSAVE follows CR4. */
     assert_int_equal(l.c & (1u << 3 | 1u << 5 | 1u << 6 | 1u << 15 | 1u << 18 | 1u << 24 | 1u << 27), 0);
     assert_int_equal(l.c & (1u << 21 | 1u << 31 | 1u << 26 | 1u << 13), 1u << 21 | 1u << 31 | 1u << 26 | 1u << 13);
-    /* PSN, DS, ACPI, HTT, TM, PBE. */
-    assert_int_equal(l.d & (1u << 18 | 1u << 21 | 1u << 22 | 1u << 28 | 1u << 29 | 1u << 31), 0);
+    /* PSN, DS, ACPI, TM, PBE. */
+    assert_int_equal(l.d & (1u << 18 | 1u << 21 | 1u << 22 | 1u << 29 | 1u << 31), 0);
     l = ask(&v3, 7, 0);
     assert_int_equal(l.a, 0);
     /* TSC_ADJUST, SGX, HLE, RDT, RTM, MPX, RDT, PT. */
@@ -100,8 +100,8 @@ static void test_hidden(void **state)
         assert_int_equal(l.a | l.b | l.c | l.d, 0);
     }
     l = ask(&v3, 0x80000001, 0);
-    /* CMP_LEGACY, SVM, extended APIC, OSVW, IBS, SKINIT, WDT, LWP, topology, counters, MONITORX. */
-    assert_int_equal(l.c & (1u << 1 | 1u << 2 | 1u << 3 | 1u << 9 | 1u << 10 | 1u << 12 | 1u << 13 | 1u << 15 |
+    /* SVM, extended APIC, OSVW, IBS, SKINIT, WDT, LWP, topology, counters, MONITORX. */
+    assert_int_equal(l.c & (1u << 2 | 1u << 3 | 1u << 9 | 1u << 10 | 1u << 12 | 1u << 13 | 1u << 15 |
                             1u << 22 | 1u << 23 | 1u << 24 | 1u << 27 | 1u << 28 | 1u << 29), 0);
     l = ask(&v3, 0x8000000a, 0);
     assert_int_equal(l.a | l.b | l.c | l.d, 0);
@@ -148,9 +148,9 @@ static void test_small_machine(void **state)
     l = ask(&v3, 1, 0);
     assert_int_equal(l.a, 0x60fb1);
     assert_int_equal(cpuid_signature(&pol), 0x60fb1);
-    assert_int_equal(l.b, 6u << 24 | 1u << 16 | 0x0800);
+    assert_int_equal(l.b, 6u << 24 | 4u << 16 | 0x0800);
     assert_int_equal(l.c & (1u << 26 | 1u << 28), 0);
-    assert_int_equal(l.d, 0x078bfbfd & ~(1u << 18));
+    assert_int_equal(l.d, (0x078bfbfd & ~(1u << 18)) | 1u << 28);
     l = ask(&v3, 7, 0);
     assert_int_equal(l.a | l.b | l.c | l.d, 0);
     l = ask(&v3, 0xd, 0);
@@ -200,6 +200,23 @@ static void test_topology(void **state)
     assert_int_equal(ask(&v3, 0xb, 2).b, 0);
     for (uint32_t sub = 0; sub < 4; sub++)
         assert_int_equal(ask(&v3, 0xb, sub).d, 6);
+    /* Four cores whose ids, 0 to 6, need three bits: all in one package. */
+    assert_int_equal(ask(&v3, 0x80000008, 0).c, 3 | 3 << 12);
+    assert_int_equal(ask(&v3, 0x80000001, 0).c & 2, 2);
+}
+
+static void test_one_vcpu(void **state)
+{
+    struct cpuid_config cfg = { .nr_vcpus = 1, .read = read_small };
+    struct cpuid_vcpu v = { 0, 0, 0, 0 };
+
+    (void)state;
+    cpuid_policy_build(&pol, &cfg);
+    assert_int_equal(ask(&v, 1, 0).d & 1u << 28, 0);
+    assert_int_equal(ask(&v, 1, 0).b, 1u << 16 | 0x0800);
+    assert_int_equal(ask(&v, 0x80000001, 0).c & 2, 0);
+    assert_int_equal(ask(&v, 0x80000008, 0).c, 0);
+    assert_int_equal(ask(&v, 0x80000008, 0).a & 0xff, 40); /* no limit of the p2m: the machine's */
 }
 
 static void test_xen_leaves(void **state)
@@ -252,7 +269,7 @@ int main(void)
         cmocka_unit_test(test_hidden),       cmocka_unit_test(test_limits),
         cmocka_unit_test(test_small_machine), cmocka_unit_test(test_follows_vcpu),
         cmocka_unit_test(test_topology),     cmocka_unit_test(test_xen_leaves),
-        cmocka_unit_test(test_static),
+        cmocka_unit_test(test_static),       cmocka_unit_test(test_one_vcpu),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

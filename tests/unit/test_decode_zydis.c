@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+
 #include <cmocka.h>
 
 #include <Zydis/Zydis.h>
@@ -178,10 +179,10 @@ static bool missed(const struct insn *insn, const ZydisDecodedInstruction *z,
         return false;
     switch (z->mnemonic) {
     case ZYDIS_MNEMONIC_MOV: /* but for segment registers */
-        return op[0].type != ZYDIS_OPERAND_TYPE_REGISTER || op[1].type != ZYDIS_OPERAND_TYPE_MEMORY ?
-                   op[1].type != ZYDIS_OPERAND_TYPE_REGISTER || op[1].reg.value < ZYDIS_REGISTER_ES ||
-                       op[1].reg.value > ZYDIS_REGISTER_GS :
-                   op[0].reg.value < ZYDIS_REGISTER_ES || op[0].reg.value > ZYDIS_REGISTER_GS;
+        return op[0].type != ZYDIS_OPERAND_TYPE_REGISTER || op[1].type != ZYDIS_OPERAND_TYPE_MEMORY
+                   ? op[1].type != ZYDIS_OPERAND_TYPE_REGISTER ||
+                         op[1].reg.value < ZYDIS_REGISTER_ES || op[1].reg.value > ZYDIS_REGISTER_GS
+                   : op[0].reg.value < ZYDIS_REGISTER_ES || op[0].reg.value > ZYDIS_REGISTER_GS;
     case ZYDIS_MNEMONIC_MOVZX:
     case ZYDIS_MNEMONIC_MOVSX:
     case ZYDIS_MNEMONIC_MOVSXD:
@@ -201,9 +202,9 @@ static bool missed(const struct insn *insn, const ZydisDecodedInstruction *z,
     case ZYDIS_MNEMONIC_MOVDQA:
         return true;
     case ZYDIS_MNEMONIC_MOVQ:
-        return op[0].reg.value < ZYDIS_REGISTER_MM0 || op[0].reg.value > ZYDIS_REGISTER_MM7 ?
-                   op[1].reg.value < ZYDIS_REGISTER_MM0 || op[1].reg.value > ZYDIS_REGISTER_MM7 :
-                   false;
+        return op[0].reg.value < ZYDIS_REGISTER_MM0 || op[0].reg.value > ZYDIS_REGISTER_MM7
+                   ? op[1].reg.value < ZYDIS_REGISTER_MM0 || op[1].reg.value > ZYDIS_REGISTER_MM7
+                   : false;
     default:
         return false;
     }
@@ -215,7 +216,8 @@ static const ZydisDecodedOperand *memory_operand(const ZydisDecodedInstruction *
     unsigned i;
 
     for (i = 0; i < z->operand_count; i++)
-        if (op[i].type == ZYDIS_OPERAND_TYPE_MEMORY && op[i].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
+        if (op[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+            op[i].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
             return &op[i];
     return NULL;
 }
@@ -231,7 +233,8 @@ static uint8_t reg_id(ZydisRegister r)
 
 static bool accesses(const struct insn *insn)
 {
-    return insn->op > INSN_OTHER && insn->op <= INSN_SSE_MOV && !(insn->op >= INSN_MOVS && insn->op <= INSN_OUTS);
+    return insn->op > INSN_OTHER && insn->op <= INSN_SSE_MOV &&
+           !(insn->op >= INSN_MOVS && insn->op <= INSN_OUTS);
 }
 
 /* Compares the ModRM or moffs operand; what differs, or NULL. */
@@ -259,7 +262,8 @@ static const char *compare_mem(const struct insn *insn, const ZydisDecodedInstru
     if (!accesses(insn))
         return NULL;
     /* MOVSXD to a 16-bit register reads 16 bits (Intel SDM) or 32 (Zydis). */
-    if (insn->memsize * 8 != m->size && !(z->mnemonic == ZYDIS_MNEMONIC_MOVSXD && insn->opsize == 2))
+    if (insn->memsize * 8 != m->size &&
+        !(z->mnemonic == ZYDIS_MNEMONIC_MOVSXD && insn->opsize == 2))
         return "size";
     want |= m->actions & ZYDIS_OPERAND_ACTION_MASK_READ ? INSN_READ : 0;
     want |= m->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE ? INSN_WRITE : 0;

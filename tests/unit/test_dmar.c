@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The DMAR parser: good tables, among them the one that QEMU builds; every truncation; each rule broken once; paths
- * through bridges; and random damage, which must never read outside of the buffer (the sanitizers watch) or leave half
- * a result.
+ * The DMAR parser: good tables, among them the one that QEMU builds; every truncation; each rule
+ * broken once; paths through bridges; and random damage, which must never read outside of the
+ * buffer (the sanitizers watch) or leave half a result.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -134,7 +134,10 @@ static void assert_refused(const char *message)
     assert_non_null(strstr(why, message));
 }
 
-/* What QEMU 7.2 gives for -M q35 -device intel-iommu,intremap=on: one unit for all, the IO-APIC at ff:00.0. */
+/*
+ * What QEMU 7.2 gives for -M q35 -device intel-iommu,intremap=on: one unit for all, the IO-APIC at
+ * ff:00.0.
+ */
 static void qemu_table(void)
 {
     start(39, 1);
@@ -516,7 +519,8 @@ static void test_rmrr(void **state)
 {
     static const uint64_t bad[][2] = {
         { 0x7b800800, 0x7fffffff }, /* not aligned */
-        { 0x7b800000, 0x7ffffffe }, { 0x7b800000, 0x80000000 },
+        { 0x7b800000, 0x7ffffffe },
+        { 0x7b800000, 0x80000000 },
         { 0x7b800000, 0x7b7fffff }, /* empty, the wrong way round */
         { 0x7b800000, 0x7fffffffff | 1ULL << 39 },
     };
@@ -581,11 +585,11 @@ static void test_random_damage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_qemu),       cmocka_unit_test(test_big),
-        cmocka_unit_test(test_bridges),    cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_header),     cmocka_unit_test(test_structures),
-        cmocka_unit_test(test_drhd),       cmocka_unit_test(test_scopes),
-        cmocka_unit_test(test_rmrr),       cmocka_unit_test(test_random_damage),
+        cmocka_unit_test(test_qemu),    cmocka_unit_test(test_big),
+        cmocka_unit_test(test_bridges), cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_header),  cmocka_unit_test(test_structures),
+        cmocka_unit_test(test_drhd),    cmocka_unit_test(test_scopes),
+        cmocka_unit_test(test_rmrr),    cmocka_unit_test(test_random_damage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,8 +10,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 #include <sys/mman.h>
+
+#include <cmocka.h>
 
 #include "cpu/emulate.h"
 #include "lib/errno.h"
@@ -19,12 +20,12 @@
 #include "lib/string.h"
 
 #define BUF_LEN 4096
-#define CF 0x001u
-#define AF 0x010u
-#define ZF 0x040u
-#define DF 0x400u
-#define OF 0x800u
-#define FLAGS 0x8d5u
+#define CF      0x001u
+#define AF      0x010u
+#define ZF      0x040u
+#define DF      0x400u
+#define OF      0x800u
+#define FLAGS   0x8d5u
 
 static uint8_t real[BUF_LEN], model[BUF_LEN];
 static uint8_t *code; /* executable page */
@@ -46,9 +47,20 @@ static unsigned rnd(unsigned n)
 /* Values that hit the edges of carries and signs. */
 static uint64_t rnd_value(void)
 {
-    static const uint64_t edges[] = { 0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff,
-                                      0x80000000, 0xffffffff, 0x7fffffffffffffff,
-                                      0x8000000000000000, 0xffffffffffffffff };
+    static const uint64_t edges[] = { 0,
+                                      1,
+                                      0x7f,
+                                      0x80,
+                                      0xff,
+                                      0x7fff,
+                                      0x8000,
+                                      0xffff,
+                                      0x7fffffff,
+                                      0x80000000,
+                                      0xffffffff,
+                                      0x7fffffffffffffff,
+                                      0x8000000000000000,
+                                      0xffffffffffffffff };
 
     return rnd(2) ? edges[rnd(ARRAY_SIZE(edges))] : rnd64();
 }
@@ -106,8 +118,9 @@ static void run_native(const uint8_t *insn, unsigned len, struct emul_regs *regs
     void (*fn)(struct emul_regs *);
     uint8_t *p = code;
 
-    p = emit(p, "\x53\x55\x41\x54\x41\x55\x41\x56\x41\x57\x49\x89\xff", 13); /* pushes; mov r15, rdi */
-    p = emit(p, "\x41\xff\xb7\x88\x00\x00\x00\x9d", 8);                      /* push flags; popf */
+    p = emit(p, "\x53\x55\x41\x54\x41\x55\x41\x56\x41\x57\x49\x89\xff",
+             13);                                       /* pushes; mov r15, rdi */
+    p = emit(p, "\x41\xff\xb7\x88\x00\x00\x00\x9d", 8); /* push flags; popf */
     p = emit_moves(p, 0x8b);
     p = emit(p, (const char *)insn, len);
     p = emit_moves(p, 0x89);
@@ -178,48 +191,85 @@ static void random_state(struct emul_regs *r)
 struct form {
     uint8_t op[3];
     uint8_t op_len;
-    uint8_t digit;  /* ModRM.reg; 8: any register */
-    uint8_t imm;    /* bytes; 4 means 2 with a 16-bit operand */
-    bool byte;      /* byte operation */
-    bool bit;       /* bit number in the register */
+    uint8_t digit; /* ModRM.reg; 8: any register */
+    uint8_t imm;   /* bytes; 4 means 2 with a 16-bit operand */
+    bool byte;     /* byte operation */
+    bool bit;      /* bit number in the register */
     bool lockable;
     unsigned undefined;
 };
 
 #define ALU_FORMS(base)                                                                            \
-    { { (base) }, 1, 8, 0, true, false, true, AF }, { { (base) + 1 }, 1, 8, 0, false, false, true, AF }, \
-    { { (base) + 2 }, 1, 8, 0, true, false, false, AF }, { { (base) + 3 }, 1, 8, 0, false, false, false, AF }
+    { { (base) }, 1, 8, 0, true, false, true, AF },                                                \
+        { { (base) + 1 }, 1, 8, 0, false, false, true, AF },                                       \
+        { { (base) + 2 }, 1, 8, 0, true, false, false, AF },                                       \
+    {                                                                                              \
+        { (base) + 3 }, 1, 8, 0, false, false, false, AF                                           \
+    }
 /* Only logic leaves AF undefined; arithmetic has forms of its own below. */
 #define ARITH_FORMS(base)                                                                          \
-    { { (base) }, 1, 8, 0, true, false, true, 0 }, { { (base) + 1 }, 1, 8, 0, false, false, true, 0 },  \
-    { { (base) + 2 }, 1, 8, 0, true, false, false, 0 }, { { (base) + 3 }, 1, 8, 0, false, false, false, 0 }
+    { { (base) }, 1, 8, 0, true, false, true, 0 },                                                 \
+        { { (base) + 1 }, 1, 8, 0, false, false, true, 0 },                                        \
+        { { (base) + 2 }, 1, 8, 0, true, false, false, 0 },                                        \
+    {                                                                                              \
+        { (base) + 3 }, 1, 8, 0, false, false, false, 0                                            \
+    }
 #define IMM_FORMS(digit, und)                                                                      \
     { { 0x80 }, 1, (digit), 1, true, false, (digit) != 7, (und) },                                 \
-    { { 0x81 }, 1, (digit), 4, false, false, (digit) != 7, (und) },                                \
-    { { 0x83 }, 1, (digit), 1, false, false, (digit) != 7, (und) }
+        { { 0x81 }, 1, (digit), 4, false, false, (digit) != 7, (und) },                            \
+    {                                                                                              \
+        { 0x83 }, 1, (digit), 1, false, false, (digit) != 7, (und)                                 \
+    }
 
 static const struct form forms[] = {
-    ARITH_FORMS(0x00), ALU_FORMS(0x08), ARITH_FORMS(0x10), ARITH_FORMS(0x18),
-    ALU_FORMS(0x20), ARITH_FORMS(0x28), ALU_FORMS(0x30),
-    { { 0x38 }, 1, 8, 0, true, false, false, 0 }, { { 0x39 }, 1, 8, 0, false, false, false, 0 },
-    { { 0x3a }, 1, 8, 0, true, false, false, 0 }, { { 0x3b }, 1, 8, 0, false, false, false, 0 },
-    IMM_FORMS(0, 0), IMM_FORMS(1, AF), IMM_FORMS(2, 0), IMM_FORMS(3, 0), IMM_FORMS(4, AF),
-    IMM_FORMS(5, 0), IMM_FORMS(6, AF), IMM_FORMS(7, 0),
+    ARITH_FORMS(0x00),
+    ALU_FORMS(0x08),
+    ARITH_FORMS(0x10),
+    ARITH_FORMS(0x18),
+    ALU_FORMS(0x20),
+    ARITH_FORMS(0x28),
+    ALU_FORMS(0x30),
+    { { 0x38 }, 1, 8, 0, true, false, false, 0 },
+    { { 0x39 }, 1, 8, 0, false, false, false, 0 },
+    { { 0x3a }, 1, 8, 0, true, false, false, 0 },
+    { { 0x3b }, 1, 8, 0, false, false, false, 0 },
+    IMM_FORMS(0, 0),
+    IMM_FORMS(1, AF),
+    IMM_FORMS(2, 0),
+    IMM_FORMS(3, 0),
+    IMM_FORMS(4, AF),
+    IMM_FORMS(5, 0),
+    IMM_FORMS(6, AF),
+    IMM_FORMS(7, 0),
     { { 0x63 }, 1, 8, 0, false, false, false, 0 },
-    { { 0x84 }, 1, 8, 0, true, false, false, AF }, { { 0x85 }, 1, 8, 0, false, false, false, AF },
-    { { 0x86 }, 1, 8, 0, true, false, true, 0 }, { { 0x87 }, 1, 8, 0, false, false, true, 0 },
-    { { 0x88 }, 1, 8, 0, true, false, false, 0 }, { { 0x89 }, 1, 8, 0, false, false, false, 0 },
-    { { 0x8a }, 1, 8, 0, true, false, false, 0 }, { { 0x8b }, 1, 8, 0, false, false, false, 0 },
-    { { 0xc6 }, 1, 0, 1, true, false, false, 0 }, { { 0xc7 }, 1, 0, 4, false, false, false, 0 },
-    { { 0xf6 }, 1, 0, 1, true, false, false, AF }, { { 0xf7 }, 1, 0, 4, false, false, false, AF },
-    { { 0xf6 }, 1, 2, 0, true, false, true, 0 }, { { 0xf7 }, 1, 2, 0, false, false, true, 0 },
-    { { 0xf6 }, 1, 3, 0, true, false, true, 0 }, { { 0xf7 }, 1, 3, 0, false, false, true, 0 },
-    { { 0xfe }, 1, 0, 0, true, false, true, 0 }, { { 0xff }, 1, 0, 0, false, false, true, 0 },
-    { { 0xfe }, 1, 1, 0, true, false, true, 0 }, { { 0xff }, 1, 1, 0, false, false, true, 0 },
-    { { 0x0f, 0xb0 }, 2, 8, 0, true, false, true, 0 }, { { 0x0f, 0xb1 }, 2, 8, 0, false, false, true, 0 },
-    { { 0x0f, 0xc0 }, 2, 8, 0, true, false, true, 0 }, { { 0x0f, 0xc1 }, 2, 8, 0, false, false, true, 0 },
-    { { 0x0f, 0xb6 }, 2, 8, 0, false, false, false, 0 }, { { 0x0f, 0xb7 }, 2, 8, 0, false, false, false, 0 },
-    { { 0x0f, 0xbe }, 2, 8, 0, false, false, false, 0 }, { { 0x0f, 0xbf }, 2, 8, 0, false, false, false, 0 },
+    { { 0x84 }, 1, 8, 0, true, false, false, AF },
+    { { 0x85 }, 1, 8, 0, false, false, false, AF },
+    { { 0x86 }, 1, 8, 0, true, false, true, 0 },
+    { { 0x87 }, 1, 8, 0, false, false, true, 0 },
+    { { 0x88 }, 1, 8, 0, true, false, false, 0 },
+    { { 0x89 }, 1, 8, 0, false, false, false, 0 },
+    { { 0x8a }, 1, 8, 0, true, false, false, 0 },
+    { { 0x8b }, 1, 8, 0, false, false, false, 0 },
+    { { 0xc6 }, 1, 0, 1, true, false, false, 0 },
+    { { 0xc7 }, 1, 0, 4, false, false, false, 0 },
+    { { 0xf6 }, 1, 0, 1, true, false, false, AF },
+    { { 0xf7 }, 1, 0, 4, false, false, false, AF },
+    { { 0xf6 }, 1, 2, 0, true, false, true, 0 },
+    { { 0xf7 }, 1, 2, 0, false, false, true, 0 },
+    { { 0xf6 }, 1, 3, 0, true, false, true, 0 },
+    { { 0xf7 }, 1, 3, 0, false, false, true, 0 },
+    { { 0xfe }, 1, 0, 0, true, false, true, 0 },
+    { { 0xff }, 1, 0, 0, false, false, true, 0 },
+    { { 0xfe }, 1, 1, 0, true, false, true, 0 },
+    { { 0xff }, 1, 1, 0, false, false, true, 0 },
+    { { 0x0f, 0xb0 }, 2, 8, 0, true, false, true, 0 },
+    { { 0x0f, 0xb1 }, 2, 8, 0, false, false, true, 0 },
+    { { 0x0f, 0xc0 }, 2, 8, 0, true, false, true, 0 },
+    { { 0x0f, 0xc1 }, 2, 8, 0, false, false, true, 0 },
+    { { 0x0f, 0xb6 }, 2, 8, 0, false, false, false, 0 },
+    { { 0x0f, 0xb7 }, 2, 8, 0, false, false, false, 0 },
+    { { 0x0f, 0xbe }, 2, 8, 0, false, false, false, 0 },
+    { { 0x0f, 0xbf }, 2, 8, 0, false, false, false, 0 },
     { { 0x0f, 0xa3 }, 2, 8, 0, false, true, false, FLAGS & ~(CF | ZF) },
     { { 0x0f, 0xab }, 2, 8, 0, false, true, true, FLAGS & ~(CF | ZF) },
     { { 0x0f, 0xb3 }, 2, 8, 0, false, true, true, FLAGS & ~(CF | ZF) },
@@ -383,7 +433,10 @@ static int trace_write(void *ctx, uint64_t addr, unsigned size, uint64_t val)
 static uint64_t trace_seg(void *ctx, unsigned seg)
 {
     (void)ctx;
-    return seg == SEG_SS ? 0x50000 : seg == SEG_ES ? 0x60000 : seg == SEG_FS ? 0x700000000000ull : 0x10000;
+    return seg == SEG_SS   ? 0x50000
+           : seg == SEG_ES ? 0x60000
+           : seg == SEG_FS ? 0x700000000000ull
+                           : 0x10000;
 }
 
 static int trace_in(void *ctx, uint16_t port, unsigned size, uint64_t *val)
@@ -423,8 +476,13 @@ static void set_xmm(void *ctx, unsigned reg, const uint64_t val[2])
 }
 
 static const struct emul_ops trace_ops = {
-    .read = trace_read, .write = trace_write, .seg_base = trace_seg, .port_in = trace_in,
-    .port_out = trace_out, .get_xmm = get_xmm, .set_xmm = set_xmm,
+    .read = trace_read,
+    .write = trace_write,
+    .seg_base = trace_seg,
+    .port_in = trace_in,
+    .port_out = trace_out,
+    .get_xmm = get_xmm,
+    .set_xmm = set_xmm,
 };
 
 static int step(const char *bytes, unsigned len, enum cpu_mode mode, struct emul_regs *r,
@@ -469,7 +527,8 @@ static void addresses(void **state)
     assert_int_equal(step("\xc7\x05\x10\x00\x00\x00\xff\xff\xff\xff", 10, CPU_MODE_64, &r, &t), 0);
     assert_int_equal(t.addr, 0x101a);
     assert_int_equal(t.val, 0xffffffff);
-    assert_int_equal(step("\x48\xc7\x05\x10\x00\x00\x00\xff\xff\xff\xff", 11, CPU_MODE_64, &r, &t), 0);
+    assert_int_equal(step("\x48\xc7\x05\x10\x00\x00\x00\xff\xff\xff\xff", 11, CPU_MODE_64, &r, &t),
+                     0);
     assert_int_equal(t.val, ~0ull);
     /* FS base in 64-bit mode, DS none; a 32-bit address size cuts the offset only */
     r.gpr[REG_RBX] = 0x100000010;
@@ -516,18 +575,22 @@ static void sse_and_movbe(void **state)
     assert_int_equal(step("\x0f\x10\x0b", 3, CPU_MODE_64, &r, &t), 0); /* movups xmm1, [rbx] */
     assert_int_equal(t.reads, 2);
     assert_int_equal(xmm[1], 0x1234567890abcdefull);
-    assert_int_equal(step("\xf3\x0f\x10\x0b", 4, CPU_MODE_64, &r, &t), 0); /* movss: zeroes the rest */
+    assert_int_equal(step("\xf3\x0f\x10\x0b", 4, CPU_MODE_64, &r, &t),
+                     0); /* movss: zeroes the rest */
     assert_int_equal(xmm[0], 0x90abcdef);
     assert_int_equal(xmm[1], 0);
     xmm[0] = 0x100;
     xmm[1] = 0x200;
-    assert_int_equal(step("\x66\x44\x0f\x7f\x0b", 5, CPU_MODE_64, &r, &t), 0); /* movdqa [rbx], xmm9 */
+    assert_int_equal(step("\x66\x44\x0f\x7f\x0b", 5, CPU_MODE_64, &r, &t),
+                     0); /* movdqa [rbx], xmm9 */
     assert_int_equal(t.writes, 2);
     assert_int_equal(t.addr, 0x3008);
     assert_int_equal(t.val, 0x200);
-    assert_int_equal(step("\x66\x44\x0f\xd6\x0b", 5, CPU_MODE_64, &r, &t), 0); /* movq [rbx], xmm9 */
+    assert_int_equal(step("\x66\x44\x0f\xd6\x0b", 5, CPU_MODE_64, &r, &t),
+                     0); /* movq [rbx], xmm9 */
     assert_int_equal(t.val, 0x109);
-    assert_int_equal(step("\x48\x0f\x38\xf1\x0b", 5, CPU_MODE_64, &r, &t), 0); /* movbe [rbx], rcx */
+    assert_int_equal(step("\x48\x0f\x38\xf1\x0b", 5, CPU_MODE_64, &r, &t),
+                     0); /* movbe [rbx], rcx */
     assert_int_equal(t.val, 0x8877665544332211ull);
     assert_int_equal(step("\x66\x0f\x38\xf0\x0b", 5, CPU_MODE_64, &r, &t), 0); /* movbe cx, [rbx] */
     assert_int_equal(r.gpr[REG_RCX], 0x112233445566efcdull);
@@ -536,8 +599,9 @@ static void sse_and_movbe(void **state)
 
 static void port_strings(void **state)
 {
-    struct emul_regs r = { .gpr = { [REG_RDX] = 0x10cfc, [REG_RDI] = 0x1000, [REG_RSI] = 0x2000,
-                                    [REG_RCX] = 3 } };
+    struct emul_regs r = {
+        .gpr = { [REG_RDX] = 0x10cfc, [REG_RDI] = 0x1000, [REG_RSI] = 0x2000, [REG_RCX] = 3 }
+    };
     struct trace t = { .give = 0x77 };
 
     (void)state;
@@ -581,12 +645,16 @@ static void long_strings_are_cut(void **state)
 /* Whatever fails, registers are as before. */
 static void errors_change_nothing(void **state)
 {
-    static const struct { const char *bytes; unsigned len; } insns[] = {
-        { "\x01\x03", 2 }, { "\x03\x03", 2 }, { "\x89\x03", 2 }, { "\x8b\x03", 2 },
-        { "\x87\x03", 2 }, { "\x0f\xb1\x03", 3 }, { "\x0f\xc1\x03", 3 }, { "\xff\x03", 2 },
-        { "\x0f\xab\x03", 3 }, { "\xf7\x1b", 2 }, { "\x0f\xb6\x03", 3 }, { "\xff\x33", 2 },
-        { "\x8f\x03", 2 }, { "\xa5", 1 }, { "\xf3\xab", 2 }, { "\x0f\x11\x03", 3 },
-        { "\x0f\x10\x03", 3 }, { "\x0f\x38\xf1\x03", 4 },
+    static const struct {
+        const char *bytes;
+        unsigned len;
+    } insns[] = {
+        { "\x01\x03", 2 },     { "\x03\x03", 2 },     { "\x89\x03", 2 },
+        { "\x8b\x03", 2 },     { "\x87\x03", 2 },     { "\x0f\xb1\x03", 3 },
+        { "\x0f\xc1\x03", 3 }, { "\xff\x03", 2 },     { "\x0f\xab\x03", 3 },
+        { "\xf7\x1b", 2 },     { "\x0f\xb6\x03", 3 }, { "\xff\x33", 2 },
+        { "\x8f\x03", 2 },     { "\xa5", 1 },         { "\xf3\xab", 2 },
+        { "\x0f\x11\x03", 3 }, { "\x0f\x10\x03", 3 }, { "\x0f\x38\xf1\x03", 4 },
     };
     unsigned i, k;
 
@@ -614,9 +682,9 @@ static void unknown_ones_are_refused(void **state)
     struct trace t = { 0 };
 
     (void)state;
-    assert_int_equal(step("\x0f\xa2", 2, CPU_MODE_64, &r, &t), -EOPNOTSUPP);     /* cpuid */
-    assert_int_equal(step("\x01\xc0", 2, CPU_MODE_64, &r, &t), -EOPNOTSUPP);     /* no memory */
-    assert_int_equal(step("\xd1\x23", 2, CPU_MODE_64, &r, &t), -EOPNOTSUPP);     /* shl [rbx] */
+    assert_int_equal(step("\x0f\xa2", 2, CPU_MODE_64, &r, &t), -EOPNOTSUPP);         /* cpuid */
+    assert_int_equal(step("\x01\xc0", 2, CPU_MODE_64, &r, &t), -EOPNOTSUPP);         /* no memory */
+    assert_int_equal(step("\xd1\x23", 2, CPU_MODE_64, &r, &t), -EOPNOTSUPP);         /* shl [rbx] */
     assert_int_equal(step("\xc5\xf8\x10\x03", 4, CPU_MODE_64, &r, &t), -EOPNOTSUPP); /* vmovups */
     assert_int_equal(r.rip, 1);
     assert_int_equal(t.reads + t.writes, 0);

@@ -19,6 +19,7 @@
 
 #define NR         16384u /* 64 MiB */
 #define FIRST_FREE 300u
+#define ALL        (NR - FIRST_FREE)
 #define NR_DOMAINS 4u
 
 static struct page table[NR];
@@ -58,7 +59,9 @@ static int setup(void **state)
     sim_phys_init((size_t)NR << PAGE_SHIFT);
     frames_init(table, NR);
     frames_assign(0, 100, OWNER_XEN);
-    frames_add(FIRST_FREE, NR - FIRST_FREE);
+    frames_add(FIRST_FREE - 1, 1); /* the frame of the domains' counters */
+    assert_int_equal(frame_alloc(0, 0, 0), INVALID_MFN);
+    frames_add(FIRST_FREE, ALL);
 
     srand(1);
     return 0;
@@ -79,10 +82,10 @@ static void test_basics(void **state)
     uint64_t m;
 
     (void)state;
-    assert_int_equal(frames_free_count(), NR - FIRST_FREE);
+    assert_int_equal(frames_free_count(), ALL);
     frame_get_stats(&st);
-    assert_int_equal(st.total, NR - FIRST_FREE);
-    assert_int_equal(st.xen, 100);
+    assert_int_equal(st.total, ALL + 1);
+    assert_int_equal(st.xen, 101);
     assert_int_equal(sum_of_blocks(&st), st.free);
     m = frame_alloc(9, 1, 0);
     assert_int_equal(m & 511, 0);
@@ -98,7 +101,7 @@ static void test_basics(void **state)
     frame_free(m, 9);
     assert_false(page_mappable(m));
     assert_int_equal(frames_owned(1), 0);
-    assert_int_equal(frames_free_count(), NR - FIRST_FREE);
+    assert_int_equal(frames_free_count(), ALL);
 }
 
 static void test_zero(void **state)
@@ -126,17 +129,36 @@ static void test_all_memory(void **state)
         n++;
         last = m;
     }
-    assert_int_equal(n, NR - FIRST_FREE);
+    assert_int_equal(n, ALL);
     assert_int_equal(frames_free_count(), 0);
     frame_free(last, 0);
     assert_int_equal(frame_alloc(1, 1, 0), INVALID_MFN);
     assert_int_equal(frame_alloc(0, 1, 0), last);
-    frames_free_range(FIRST_FREE, NR - FIRST_FREE);
-    assert_int_equal(frames_free_count(), NR - FIRST_FREE);
+    frames_free_range(FIRST_FREE, ALL);
+    assert_int_equal(frames_free_count(), ALL);
     /* Everything has grown together again. */
     m = frame_alloc(12, 1, 0);
     assert_int_not_equal(m, INVALID_MFN);
     frame_free(m, 12);
+}
+
+static void test_reserve(void **state)
+{
+    uint64_t n = 0, m;
+
+    (void)state;
+    frames_set_reserve(100);
+    while (frame_alloc(0, 1, 0) != INVALID_MFN)
+        n++;
+    assert_int_equal(frames_free_count(), 100);
+    assert_int_equal(n, ALL - 100);
+    m = frame_alloc(0, OWNER_XEN, 0);
+    assert_int_not_equal(m, INVALID_MFN);
+    frame_free(m, 0);
+    assert_int_equal(frame_claim(m, 1, 1), -EBUSY);
+    assert_int_equal(frame_claim(m, 1, OWNER_XEN), 0);
+    frames_set_reserve(0);
+    assert_int_not_equal(frame_alloc(0, 1, 0), INVALID_MFN);
 }
 
 static void test_references(void **state)
@@ -272,7 +294,7 @@ static void test_random(void **state)
         if (chunks[i].owner != OWNER_NONE)
             drop_chunk(&chunks[i]);
     frame_get_stats(&st);
-    assert_int_equal(st.free, NR - FIRST_FREE);
+    assert_int_equal(st.free, ALL);
     assert_int_equal(sum_of_blocks(&st), st.free);
     assert_int_equal(st.blocks[13], 1); /* everything has grown together again */
     assert_int_equal(st.blocks[12], 1);
@@ -339,6 +361,7 @@ int main(void)
         cmocka_unit_test_setup(test_basics, setup),
         cmocka_unit_test_setup(test_zero, setup),
         cmocka_unit_test_setup(test_all_memory, setup),
+        cmocka_unit_test_setup(test_reserve, setup),
         cmocka_unit_test_setup(test_references, setup),
         cmocka_unit_test_setup(test_misuse_panics, setup),
         cmocka_unit_test_setup(test_claim, setup),

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+
 #include <cmocka.h>
 
 #include "domain/bzimage.h"
@@ -67,7 +68,9 @@ static void make_data(size_t len, unsigned seed)
             if (kind == 0)
                 data[i] = (uint8_t)("etaoin shrdlu\n"[(unsigned)rand() % 14]);
             else if (kind == 1)
-                data[i] = (uint8_t)(rand() % 4 ? rand() % 2 ? 0xe8 : 0x00 : rand() % 3 ? 0xff : 0xe9);
+                data[i] = (uint8_t)(rand() % 4   ? rand() % 2 ? 0xe8 : 0x00
+                                    : rand() % 3 ? 0xff
+                                                 : 0xe9);
             else if (kind == 2)
                 data[i] = (uint8_t)rand();
             else
@@ -102,8 +105,12 @@ static int unpack_exact(size_t packed_len, size_t out_max, size_t *out_len)
 static void xz_round_trips(void **state)
 {
     static const char *const options[] = {
-        "xz --check=crc32 --x86 --lzma2=dict=32MiB", "xz -0 --check=crc64", "xz -9 --check=none",
-        "xz --lzma2=lc=0,lp=4,pb=4", "xz --lzma2=lc=4,lp=0,pb=0", "xz --block-size=50000 --x86 --lzma2",
+        "xz --check=crc32 --x86 --lzma2=dict=32MiB",
+        "xz -0 --check=crc64",
+        "xz -9 --check=none",
+        "xz --lzma2=lc=0,lp=4,pb=4",
+        "xz --lzma2=lc=4,lp=0,pb=0",
+        "xz --block-size=50000 --x86 --lzma2",
         "xz --lzma2=nice=273,mode=normal,mf=bt4",
     };
     static const size_t sizes[] = { 0, 1, 4, 5, 9, 300, 70000, 300000 };
@@ -130,12 +137,11 @@ static void xz_round_trips(void **state)
 
 /* "xen-lite xen-lite xen-lite xen-lite\n", xz --check=crc32 --x86 */
 static const uint8_t hello_xz[] = {
-    0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00, 0x00, 0x01, 0x69, 0x22, 0xde, 0x36, 0x02, 0x01,
-    0x04, 0x00, 0x21, 0x01, 0x16, 0x00, 0x0d, 0x86, 0x35, 0x1f, 0xe0, 0x00, 0x23, 0x00,
-    0x11, 0x5d, 0x00, 0x3c, 0x19, 0x4a, 0x1c, 0xfd, 0xe5, 0x9c, 0x53, 0x9f, 0xcb, 0x5e,
-    0xa1, 0x76, 0xee, 0xd9, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xbb, 0x8d, 0x46, 0xa4,
-    0x00, 0x01, 0x29, 0x24, 0x11, 0xce, 0xc3, 0x58, 0x90, 0x42, 0x99, 0x0d, 0x01, 0x00,
-    0x00, 0x00, 0x00, 0x01, 0x59, 0x5a,
+    0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00, 0x00, 0x01, 0x69, 0x22, 0xde, 0x36, 0x02, 0x01, 0x04, 0x00,
+    0x21, 0x01, 0x16, 0x00, 0x0d, 0x86, 0x35, 0x1f, 0xe0, 0x00, 0x23, 0x00, 0x11, 0x5d, 0x00, 0x3c,
+    0x19, 0x4a, 0x1c, 0xfd, 0xe5, 0x9c, 0x53, 0x9f, 0xcb, 0x5e, 0xa1, 0x76, 0xee, 0xd9, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0xbb, 0x8d, 0x46, 0xa4, 0x00, 0x01, 0x29, 0x24, 0x11, 0xce, 0xc3, 0x58,
+    0x90, 0x42, 0x99, 0x0d, 0x01, 0x00, 0x00, 0x00, 0x00, 0x01, 0x59, 0x5a,
 };
 
 static void xz_embedded(void **state)
@@ -207,7 +213,10 @@ static void xz_unsupported(void **state)
 static void zstd_round_trips(void **state)
 {
     static const char *const options[] = {
-        "zstd -1", "zstd -15 --check", "zstd -3 --no-check --no-content-size", "zstd --fast=5",
+        "zstd -1",
+        "zstd -15 --check",
+        "zstd -3 --no-check --no-content-size",
+        "zstd --fast=5",
     };
     static const size_t sizes[] = { 0, 1, 7, 300, 131073, 400000 };
     unsigned i, k;
@@ -258,10 +267,9 @@ static void zstd_literals(void **state)
 
 /* "xen-lite xen-lite xen-lite xen-lite\n", zstd -19 --check, behind a frame to skip */
 static const uint8_t hello_zstd[] = {
-    0x53, 0x2a, 0x4d, 0x18, 0x03, 0x00, 0x00, 0x00, 0x01, 0x02, 0x03,
-    0x28, 0xb5, 0x2f, 0xfd, 0x04, 0x68, 0x85, 0x00, 0x00, 0x50, 0x78, 0x65, 0x6e, 0x2d,
-    0x6c, 0x69, 0x74, 0x65, 0x20, 0x0a, 0x01, 0x00, 0xb4, 0xcb, 0x11, 0x5e, 0xb0, 0x84,
-    0x96,
+    0x53, 0x2a, 0x4d, 0x18, 0x03, 0x00, 0x00, 0x00, 0x01, 0x02, 0x03, 0x28, 0xb5, 0x2f,
+    0xfd, 0x04, 0x68, 0x85, 0x00, 0x00, 0x50, 0x78, 0x65, 0x6e, 0x2d, 0x6c, 0x69, 0x74,
+    0x65, 0x20, 0x0a, 0x01, 0x00, 0xb4, 0xcb, 0x11, 0x5e, 0xb0, 0x84, 0x96,
 };
 
 static void zstd_embedded(void **state)
@@ -476,20 +484,20 @@ static void elf_nonsense(void **state)
     size_t i;
 
     (void)state;
-    assert_int_equal(elf_with(4, 1, 1), -EINVAL);             /* 32 bits */
-    assert_int_equal(elf_with(18, 183, 2), -EINVAL);          /* another machine */
-    assert_int_equal(elf_with(16, 1, 2), -EINVAL);            /* relocatable */
-    assert_int_equal(elf_with(32, ~0ull, 8), -EINVAL);        /* headers far away */
+    assert_int_equal(elf_with(4, 1, 1), -EINVAL);      /* 32 bits */
+    assert_int_equal(elf_with(18, 183, 2), -EINVAL);   /* another machine */
+    assert_int_equal(elf_with(16, 1, 2), -EINVAL);     /* relocatable */
+    assert_int_equal(elf_with(32, ~0ull, 8), -EINVAL); /* headers far away */
     assert_int_equal(elf_with(32, sizeof(elf) - 100, 8), -EINVAL);
-    assert_int_equal(elf_with(54, 8, 2), -EINVAL);            /* tiny headers */
-    assert_int_equal(elf_with(56, 0xffff, 2), -EINVAL);       /* too many */
-    assert_int_equal(elf_with(ph1 + 8, ~0ull, 8), -EINVAL);   /* contents outside of the file */
+    assert_int_equal(elf_with(54, 8, 2), -EINVAL);          /* tiny headers */
+    assert_int_equal(elf_with(56, 0xffff, 2), -EINVAL);     /* too many */
+    assert_int_equal(elf_with(ph1 + 8, ~0ull, 8), -EINVAL); /* contents outside of the file */
     assert_int_equal(elf_with(ph1 + 32, 0xf00, 8), -EINVAL);
-    assert_int_equal(elf_with(ph1 + 40, 0x10, 8), -EINVAL);   /* more file than memory */
+    assert_int_equal(elf_with(ph1 + 40, 0x10, 8), -EINVAL);      /* more file than memory */
     assert_int_equal(elf_with(ph1 + 24, 0x1000100, 8), -EINVAL); /* overlap */
     assert_int_equal(elf_with(ph1 + 24, BIT(32), 8), -ERANGE);
     assert_int_equal(elf_with(ph1 + 40, BIT(32), 8), -ERANGE);
-    assert_int_equal(elf_with(0x820, 17, 4), -ENOENT);        /* no entry note */
+    assert_int_equal(elf_with(0x820, 17, 4), -ENOENT); /* no entry note */
     assert_int_equal(elf_with(0x81c, 0xfffffff0, 4), -EINVAL);
     assert_int_equal(elf_with(0x800, 0xffffffff, 4), -EINVAL);
     assert_int_equal(elf_with(0x828, 0x3000000, 8), -EINVAL); /* entry outside */

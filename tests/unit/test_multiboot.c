@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+
 #include <cmocka.h>
 
 #include "boot/multiboot.h"
@@ -267,8 +268,13 @@ static void mb2_reads_everything(void **state)
 static void mb2_efi_map_stands_in(void **state)
 {
     uint8_t body[8 + 3 * 48] = { 0 };
-    static const struct { uint32_t type; uint64_t base, pages; } d[] = {
-        { 7, 0x100000, 0x100 }, { 4, 0x200000, 0x10 }, { 9, 0x210000, 2 },
+    static const struct {
+        uint32_t type;
+        uint64_t base, pages;
+    } d[] = {
+        { 7, 0x100000, 0x100 },
+        { 4, 0x200000, 0x10 },
+        { 9, 0x210000, 2 },
     };
     unsigned i;
     paddr_t pa;
@@ -362,9 +368,9 @@ static void random_input_is_survived(void **state)
 static void overlaps_give_the_stricter_type(void **state)
 {
     struct boot_mem m[8] = {
-        { 0x100000, 0x100000, BOOT_MEM_RAM },  { 0x180000, 0x1000, BOOT_MEM_RESERVED },
-        { 0x1f0000, 0x20000, BOOT_MEM_ACPI },  { 0x0, 0x1000, BOOT_MEM_RAM },
-        { 0x1000, 0x1000, BOOT_MEM_RAM },      { 0x1f8000, 0, BOOT_MEM_UNUSABLE },
+        { 0x100000, 0x100000, BOOT_MEM_RAM },   { 0x180000, 0x1000, BOOT_MEM_RESERVED },
+        { 0x1f0000, 0x20000, BOOT_MEM_ACPI },   { 0x0, 0x1000, BOOT_MEM_RAM },
+        { 0x1000, 0x1000, BOOT_MEM_RAM },       { 0x1f8000, 0, BOOT_MEM_UNUSABLE },
         { ~0ull - 10, 100, BOOT_MEM_RESERVED },
     };
 

@@ -8,10 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+
 #include <cmocka.h>
 
-#include <xen/xen.h>
 #include <xen/arch-x86/hvm/start_info.h>
+#include <xen/xen.h>
 
 #include "domain/start_info.h"
 #include "lib/errno.h"
@@ -176,12 +177,15 @@ static void table(paddr_t pa, const char *sig, uint32_t len)
 
 static void make_host_tables(void)
 {
-    static const struct { const char *sig; uint32_t pa, len; } t[] = {
-        { "FACP", 0x182000, 244 }, { "APIC", 0x183000, 44 }, { "DMAR", 0x184000, 48 },
+    static const struct {
+        const char *sig;
+        uint32_t pa, len;
+    } t[] = {
+        { "FACP", 0x182000, 244 },    { "APIC", 0x183000, 44 }, { "DMAR", 0x184000, 48 },
         { "SSDT", 0x19f000, 0x2000 }, /* across two kinds of firmware memory */
-        { "MCFG", 0x185000, 60 },  { "HPET", 0x186000, 56 }, { "SSDT", 0x1000, 40 }, /* in RAM */
+        { "MCFG", 0x185000, 60 },     { "HPET", 0x186000, 56 }, { "SSDT", 0x1000, 40 }, /* in RAM */
         { "FPDT", 0x1c0000, 40 }, /* in a hole */
-        { "SRAT", 0x187000, 40 },  { "SSDT", 0x188000, 40 },
+        { "SRAT", 0x187000, 40 },     { "SSDT", 0x188000, 40 },
     };
     uint8_t rsdp[20] = "RSD PTR \0MADEBY";
     unsigned i;
@@ -278,8 +282,13 @@ static void acpi_bad_arguments(void **state)
 static void start_info_is_complete(void **state)
 {
     struct start_info_args a = {
-        .cmdline = "root=/dev/vda console=hvc0", .initrd = 0x3f000000, .initrd_size = 0x123456,
-        .rsdp = 0x3ff00000, .memmap = q35, .nr_memmap = ARRAY_SIZE(q35), .control = true,
+        .cmdline = "root=/dev/vda console=hvc0",
+        .initrd = 0x3f000000,
+        .initrd_size = 0x123456,
+        .rsdp = 0x3ff00000,
+        .memmap = q35,
+        .nr_memmap = ARRAY_SIZE(q35),
+        .control = true,
     };
     static uint8_t buf[8192] __aligned(8);
     const struct hvm_start_info *si = (const void *)buf;

@@ -159,9 +159,9 @@ static void test_inject(void **state)
     assert_false(svm_can_inject_irq(&c));
     c.regs.rflags = 0x202;
     assert_true(svm_can_inject_irq(&c));
-    c.shadow = true;
+    c.shadow = 1;
     assert_false(svm_can_inject_irq(&c));
-    c.shadow = false;
+    c.shadow = 0;
     assert_true(svm_can_inject_irq(&c));
     svm_inject(&c, &irq);
     assert_int_equal(at(0xa8, 8), 0x800000f3);

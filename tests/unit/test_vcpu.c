@@ -174,12 +174,12 @@ static void test_double_faults(void **state)
 static void test_skip(void **state)
 {
     (void)state;
-    c->shadow = true;
+    c->shadow = 1;
     c->regs.rip = 0x1000;
     c->regs.rflags |= RFLAGS_RF;
     cpu_skip(c, 3);
     assert_int_equal(c->regs.rip, 0x1003);
-    assert_false(c->shadow);
+    assert_int_equal(c->shadow, 0);
     assert_int_equal(c->regs.rflags & RFLAGS_RF, 0);
     assert_int_equal(c->pending.type, CPU_EVENT_NONE);
 

@@ -481,6 +481,20 @@ static void test_reset(void **state)
     cfg_write(DEV, 4, 2, 6);
     set_control(true, false);
     check_all();
+    /* Control before command: what is written to the table meanwhile would be lost. */
+    sim_flr(f);
+    sim_bar(f, 0, 0x20000, BAR0, true);
+    set_control(true, false);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(hw_dword(i, 3), 1);
+    cfg_write(DEV, 4, 2, 6);
+    check_all();
+    /* Only MSI-X was turned off, as a device's own reset may do. */
+    f->config[cap + PCI_MSIX_CONTROL + 1] &= 0x3f;
+    for (unsigned i = 0; i < 4; i++)
+        ((uint32_t *)phys_to_virt(table_gpa))[i * 4 + 3] = 1;
+    set_control(true, false);
+    check_all();
     sim_finish();
 }
 

@@ -224,6 +224,21 @@ static void test_masks(void **state)
     assert_int_equal(cfg_read(NIC, 0xbc, 4), 0x99880066);
     cfg_write(NIC, 0xbc, 4, 0x12345677);
     assert_int_equal(f->config[0xbc], 0x77);
+    /* Three bytes beside one: nothing that hardware would take in one access. */
+    bad = (struct vpci_reg){ .offset = 0xc8, .size = 1, .read = model_read, .write = model_write,
+                             .name = "first" };
+    assert_int_equal(vpci_add_reg(vd, &bad), 0);
+    bad.offset = 0xcf;
+    assert_int_equal(vpci_add_reg(vd, &bad), 0);
+    memset(&f->writable[0xc8], 0xff, 8);
+    cfg_write(NIC, 0xc8, 4, 0x11223344);
+    assert_int_equal(reg_store, 0x44);
+    assert_int_equal(sim_config32(f, 0xc8), 0x11223300);
+    assert_int_equal(cfg_read(NIC, 0xc8, 4), 0x11223344);
+    cfg_write(NIC, 0xcc, 4, 0x55667788);
+    assert_int_equal(reg_store, 0x55);
+    assert_int_equal(sim_config32(f, 0xcc), 0x00667788);
+    assert_int_equal(cfg_read(NIC, 0xcc, 4), 0x55667788);
 }
 
 static void check_nic_mapped(bool on)
@@ -444,6 +459,7 @@ static void test_shared_page(void **state)
     struct sim_function *a = sim_add(PCI_SBDF(0, 0, 4, 0), 1, 1);
     struct sim_function *b = sim_add(PCI_SBDF(0, 0, 5, 0), 1, 1);
     struct sim_function *c = sim_add(PCI_SBDF(0, 0, 6, 0), 1, 1);
+    unsigned unmaps;
 
     (void)state;
     sim_bar(a, 0, 256, MMIO(30), false);
@@ -454,8 +470,10 @@ static void test_shared_page(void **state)
     cfg_write(a->sbdf, 4, 2, 2);
     cfg_write(b->sbdf, 4, 2, 2);
     assert_int_equal(sim_nr_mapped(), 1);
+    unmaps = sim_unmaps;
     cfg_write(a->sbdf, 4, 2, 0);
     assert_int_equal(sim_nr_mapped(), 1);
+    assert_int_equal(sim_unmaps, unmaps); /* never missing in between */
     cfg_write(b->sbdf, 4, 2, 0);
     assert_int_equal(sim_nr_mapped(), 0);
     cfg_write(b->sbdf, 4, 2, 2);

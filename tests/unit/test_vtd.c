@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * VT-d units against the software model: order of turning on and off, translation, attach and detach, flushes. Each
- * flush and each write-back is also tried with a unit that does not do it, which must show: a test that could not fail
- * proves nothing.
+ * VT-d units against the software model: order of turning on and off, translation, attach and
+ * detach, flushes. Each flush and each write-back is also tried with a unit that does not do it,
+ * which must show: a test that could not fail proves nothing.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,62 +28,13 @@ static unsigned total(const struct vtd_model *m)
     return n;
 }
 
-/* Units of every kind that the code tells apart. */
-#define VARIANTS 11
-static struct vtd_model variant(unsigned n)
-{
-    struct vtd_model m = rig_qemu(n == 1 ? 48 : 39);
-
-    switch (n) {
-    case 2:
-        m.coherent = true;
-        m.sagaw = 4;
-        m.mgaw = 48;
-        break;
-    case 3:
-        m.caching_mode = true;
-        break;
-    case 4:
-        m.rwbf = true;
-        m.coherent = true;
-        break;
-    case 5:
-        m.queue = m.intremap = false;
-        break;
-    case 6:
-        m.psi = false;
-        break;
-    case 7:
-        m.mamv = 0;
-        break;
-    case 8:
-        m.no_1g = true;
-        m.nfr = 8;
-        break;
-    case 9:
-        m.queue = m.intremap = m.psi = false;
-        m.caching_mode = m.rwbf = m.coherent = true;
-        break;
-    case 10:
-        m.caching_mode = true;
-        m.mamv = 9;
-        m.sagaw = 6;
-        m.mgaw = 48;
-        m.nd = 0;
-        break;
-    default:
-        break;
-    }
-    return m;
-}
-
 /* ---- on and off ---- */
 
 static void test_on_off(void **state)
 {
     (void)state;
-    for (unsigned v = 0; v < VARIANTS; v++) {
-        struct vtd_model m = variant(v);
+    for (unsigned v = 0; v < RIG_VARIANTS; v++) {
+        struct vtd_model m = rig_variant(v);
         unsigned want = 1u << 31 | 1u << 30;
 
         if (m.queue)
@@ -233,8 +184,8 @@ static void test_take_over(void **state)
 static void test_attach(void **state)
 {
     (void)state;
-    for (unsigned v = 0; v < VARIANTS; v++) {
-        struct vtd_model m = variant(v);
+    for (unsigned v = 0; v < RIG_VARIANTS; v++) {
+        struct vtd_model m = rig_variant(v);
         paddr_t root;
         unsigned levels;
         uint16_t did;
@@ -330,8 +281,8 @@ static void one_page(const struct vtd_model *m)
 static void test_flush_page(void **state)
 {
     (void)state;
-    for (unsigned v = 0; v < VARIANTS; v++) {
-        struct vtd_model m = variant(v);
+    for (unsigned v = 0; v < RIG_VARIANTS; v++) {
+        struct vtd_model m = rig_variant(v);
 
         one_page(&m);
         rig_pte(&dom0, 5, 0, 0, 0);
@@ -350,7 +301,10 @@ static void test_flush_page(void **state)
     }
 }
 
-/* A unit that ignores one kind of flush: what the tests above would look like with that flush forgotten. */
+/*
+ * A unit that ignores one kind of flush: what the tests above would look like with that flush
+ * forgotten.
+ */
 static void test_forgotten(void **state)
 {
     struct vtd_model m = rig_qemu(39);
@@ -403,10 +357,18 @@ static void test_flush_width(void **state)
         uint64_t gfn, nr;
         unsigned pages, domains;
     } cases[] = {
-        { 5, 1, 1, 0 },           { 0, 512, 1, 0 },          { 512, 1024, 2, 0 },
-        { 1, 2, 2, 0 },           { 0, 1 << 18, 1, 0 },      { 0, 1 << 19, 2, 0 },
-        { 1, 512, 10, 0 },        { 1, (1 << 18) - 2, 0, 1 }, { 0, ~0ULL, 0, 1 },
-        { 1ULL << 27, 1, 0, 0 },  { (1ULL << 27) - 1, 9, 1, 0 }, { 7, 0, 0, 0 },
+        { 5, 1, 1, 0 },
+        { 0, 512, 1, 0 },
+        { 512, 1024, 2, 0 },
+        { 1, 2, 2, 0 },
+        { 0, 1 << 18, 1, 0 },
+        { 0, 1 << 19, 2, 0 },
+        { 1, 512, 10, 0 },
+        { 1, (1 << 18) - 2, 0, 1 },
+        { 0, ~0ULL, 0, 1 },
+        { 1ULL << 27, 1, 0, 0 },
+        { (1ULL << 27) - 1, 9, 1, 0 },
+        { 7, 0, 0, 0 },
     };
     struct vtd_model m = rig_qemu(39), blind = rig_qemu(39);
 
@@ -591,180 +553,6 @@ static void test_stuck_start(void **state)
     }
 }
 
-/* ---- everything at once, against a flat list of what should be mapped ---- */
-
-#define PAGES 2048u /* four blocks of 2 MiB */
-static struct shadow_page {
-    uint64_t mfn;
-    unsigned perm;
-} flat[2][PAGES];
-static bool block_large[2][PAGES / 512];
-static struct rig_domain doms[2];
-static const uint16_t devs[] = { DEV_A, DEV_B, DEV_C };
-static int owner[3]; /* -1: nobody */
-
-static void stray_dma(struct vtd_model *m)
-{
-    for (unsigned i = 0; i < 3; i++) {
-        uint64_t pa;
-        unsigned reason;
-
-        if (rig_unit_of(devs[i]) == m)
-            model_dma(m, devs[i], (uint64_t)(rand() % PAGES) << PAGE_SHIFT, rand() & 1, &pa, &reason);
-    }
-}
-
-static void expect(unsigned dev, unsigned gfn, bool write)
-{
-    const struct shadow_page *p = owner[dev] < 0 ? NULL : &flat[owner[dev]][gfn];
-
-    if (p && (p->perm & (write ? 2u : 1u)))
-        rig_reaches(devs[dev], gfn, write, p->mfn);
-    else
-        rig_refused(devs[dev], gfn, write, 0);
-}
-
-static void change_small(unsigned d, unsigned gfn)
-{
-    struct shadow_page *p = &flat[d][gfn], old = *p;
-
-    if (block_large[d][gfn / 512]) {
-        rig_split(&doms[d], gfn & ~511u);
-        block_large[d][gfn / 512] = false;
-        assert_int_equal(iommu_flush_range(&doms[d].io, gfn & ~511u, 512, true), 0);
-    }
-    p->perm = rand() % 4;
-    p->perm = p->perm == 2 ? 3 : p->perm;
-    p->mfn = p->perm ? 0x10000 + (unsigned)rand() % 0x10000 : 0;
-    rig_pte(&doms[d], gfn, p->mfn, 0, p->perm);
-    if (old.perm)
-        assert_int_equal(iommu_flush_range(&doms[d].io, gfn, 1, false), 0);
-    else
-        assert_int_equal(iommu_flush_map(&doms[d].io, gfn, 1), 0);
-}
-
-/* A block becomes another large leaf. */
-static void change_large(unsigned d, unsigned block, unsigned mfn)
-{
-    unsigned gfn = block * 512;
-
-    rig_pte(&doms[d], gfn, mfn, 9, 3);
-    assert_int_equal(iommu_flush_range(&doms[d].io, gfn, 512, false), 0);
-}
-
-/* A block of small pages becomes one large leaf; its table is freed and at once full of somebody else's data. */
-static void collapse(unsigned d, unsigned block)
-{
-    unsigned gfn = block * 512, mfn = 0x40000 + 512 * (unsigned)(rand() % 64);
-    uint64_t *table;
-
-    for (unsigned i = 0; i < 512; i++)
-        flat[d][gfn + i] = (struct shadow_page){ mfn + i, 3 };
-    if (block_large[d][block]) {
-        change_large(d, block, mfn);
-        return;
-    }
-    table = rig_collapse(&doms[d], gfn, mfn, 3);
-    block_large[d][block] = true;
-    assert_int_equal(iommu_flush_range(&doms[d].io, gfn, 512, true), 0);
-    for (unsigned i = 0; i < 512; i++)
-        table[i] = 0xbad00000003ULL;
-    iommu_sync_entry(table, PAGE_SIZE);
-}
-
-static void unmap_range(unsigned d)
-{
-    unsigned gfn = (unsigned)rand() % PAGES, nr = MIN(1 + (unsigned)rand() % 64, PAGES - gfn);
-
-    if (block_large[d][gfn / 512] || block_large[d][(gfn + nr - 1) / 512])
-        return;
-    for (unsigned i = gfn; i < gfn + nr; i++) {
-        flat[d][i].perm = 0;
-        rig_pte(&doms[d], i, 0, 0, 0);
-    }
-    assert_int_equal(iommu_flush_range(&doms[d].io, gfn, nr, false), 0);
-}
-
-static void change_owner(unsigned dev)
-{
-    if (owner[dev] < 0) {
-        owner[dev] = rand() & 1;
-        assert_int_equal(iommu_attach(&doms[owner[dev]].io, devs[dev]), 0);
-    } else {
-        owner[dev] = -1;
-        assert_int_equal(iommu_detach(devs[dev]), 0);
-    }
-}
-
-/* All devices have used the page, so that whatever can be cached is. */
-static void touch(unsigned gfn)
-{
-    for (unsigned i = 0; i < 3; i++)
-        expect(i, gfn, rand() & 1);
-}
-
-static void random_step(void)
-{
-    unsigned d = rand() & 1;
-
-    switch (rand() % 16) {
-    case 0:
-        collapse(d, (unsigned)rand() % (PAGES / 512));
-        break;
-    case 1:
-    case 2:
-        unmap_range(d);
-        break;
-    case 3:
-        change_owner((unsigned)rand() % 3);
-        break;
-    default: {
-        unsigned gfn = (unsigned)rand() % PAGES;
-
-        touch(gfn);
-        change_small(d, gfn);
-        touch(gfn);
-    }
-    }
-}
-
-static void run_random(const struct vtd_model *units)
-{
-    const struct iommu_options opt = { .fault_limit = 1u << 30 };
-
-    memset(flat, 0, sizeof(flat));
-    memset(block_large, 0, sizeof(block_large));
-    assert_int_equal(rig_start(units, 2, &opt), 0);
-    assert_int_equal(iommu_enable(), 0);
-    for (unsigned d = 0; d < 2; d++) {
-        rig_domain_init(&doms[d], (uint16_t)d);
-        for (unsigned b = 0; b < PAGES; b += 512)
-            rig_pte(&doms[d], b, 0, 0, 0); /* tables are there */
-    }
-    owner[0] = owner[1] = owner[2] = -1;
-    rig_model[0].between = rig_model[1].between = stray_dma;
-    for (unsigned step = 0; step < 1500; step++) {
-        random_step();
-        for (unsigned i = 0; i < 12; i++)
-            expect((unsigned)rand() % 3, (unsigned)rand() % PAGES, rand() & 1);
-        iommu_fault_irq();
-    }
-    for (unsigned gfn = 0; gfn < PAGES; gfn += 3)
-        expect(gfn % 3, gfn, gfn & 1);
-    rig_check();
-}
-
-static void test_random(void **state)
-{
-    (void)state;
-    srand(7);
-    for (unsigned v = 0; v < VARIANTS; v++) {
-        struct vtd_model units[2] = { variant(v), variant((v + 3) % VARIANTS) };
-
-        run_random(units);
-    }
-}
-
 static int teardown(void **state)
 {
     (void)state;
@@ -782,7 +570,6 @@ int main(void)
         cmocka_unit_test(test_forgotten),   cmocka_unit_test(test_flush_width),
         cmocka_unit_test(test_flush_units), cmocka_unit_test(test_queue_wrap),
         cmocka_unit_test(test_timeouts),    cmocka_unit_test(test_stuck_start),
-        cmocka_unit_test(test_random),
     };
 
     return cmocka_run_group_tests(tests, NULL, teardown);

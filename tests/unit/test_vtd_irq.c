@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Interrupt remapping entries and fault handling against the software unit: who may use which entry, what a message
- * looks like, what faults are counted, logged and answered with a quarantine.
+ * Interrupt remapping entries and fault handling against the software unit: who may use which
+ * entry, what a message looks like, what faults are counted, logged and answered with a quarantine.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -291,7 +291,8 @@ static void test_fault_record(void **state)
     assert_int_equal(f.domid, 7);
     assert_int_equal(f.addr, 5 << PAGE_SHIFT);
     assert_int_equal(f.reason, 5);
-    assert_true(f.write && !f.interrupt);
+    assert_true(f.write && !f.interrupt && !f.reserved);
+    assert_int_equal(f.mapped, P2M_RAM_RO);
     assert_int_equal(f.time_ns, 77);
     assert_string_equal(iommu_fault_reason(f.reason), "no write permission");
     assert_string_equal(iommu_fault_reason(0xee), "unknown reason");
@@ -302,11 +303,17 @@ static void test_fault_record(void **state)
     iommu_fault_irq();
     assert_true(iommu_fault_history(0, &f));
     assert_false(f.write);
+    assert_int_equal(f.mapped, P2M_NONE);
     assert_true(iommu_device_info(0, &dev));
     assert_int_equal(dev.sbdf, DEV_A);
     assert_int_equal(dev.faults, 2);
     assert_int_equal(dev.first.addr, 5 << PAGE_SHIFT);
     assert_int_equal(dev.last.addr, 9 << PAGE_SHIFT);
+    /* in memory that firmware wanted for it */
+    rig_refused(DEV_A, 0x7b0ff, false, 6);
+    iommu_fault_irq();
+    assert_true(iommu_fault_history(0, &f));
+    assert_true(f.reserved);
     /* a device nobody gave to anybody */
     rig_refused(DEV_B, 1, false, 1);
     iommu_fault_irq();
@@ -365,7 +372,9 @@ static void test_many_records(void **state)
     }
 }
 
-/* A record that arrives while the others are taken out: the unit gives no further interrupt for it. */
+/*
+ * A record that arrives while the others are taken out: the unit gives no further interrupt for it.
+ */
 static struct vtd_model *late_model;
 static unsigned late;
 
@@ -447,9 +456,20 @@ static void test_quarantine(void **state)
     iommu_fault_irq();
     assert_int_equal(rig_hook_quarantines, 1);
 
-    /* by hand; outlives the owner; ends blocked */
+    rig_check();
+}
+
+static void test_quarantine_by_hand(void **state)
+{
+    struct vtd_model m = rig_qemu(39);
+    struct iommu_dev_info dev;
+
+    (void)state;
+    faulty(&m, 20);
+    rig_reaches(DEV_A, 5, false, 50);
+    /* outlives the owner; ends blocked */
     assert_int_equal(iommu_quarantine(DEV_A, "asked to"), 0);
-    assert_int_equal(rig_hook_quarantines, 2);
+    assert_int_equal(rig_hook_quarantines, 1);
     rig_refused(DEV_A, 5, false, 2);
     assert_int_equal(iommu_detach(DEV_A), 0);
     assert_true(iommu_device_info(0, &dev));
@@ -463,7 +483,10 @@ static void test_quarantine(void **state)
     rig_check();
 }
 
-/* Requesters that nobody knows: each is silenced, and they never take the records that devices need. */
+/*
+ * Requesters that nobody knows: each is silenced, and they never take the records that devices
+ * need.
+ */
 static void test_spoofed(void **state)
 {
     struct vtd_model m = rig_qemu(39);
@@ -533,11 +556,47 @@ static void test_flood(void **state)
 /* ---- log ---- */
 
 static unsigned printed;
+static char message[256];
 
 void printk(enum log_level level, const char *fmt, ...)
 {
+    va_list ap;
+
     (void)level;
-    printed += !!strstr(fmt, "refused: %s");
+    if (!strstr(fmt, "refused: %s"))
+        return;
+    printed++;
+    va_start(ap, fmt);
+    vsnprintf(message, sizeof(message), fmt, ap);
+    va_end(ap);
+}
+
+static void test_log_text(void **state)
+{
+    struct vtd_model m = rig_qemu(39);
+
+    (void)state;
+    sim_now_ns += 100000000000ULL;
+    faulty(&m, 1000000);
+    rig_refused(DEV_A, 5, true, 5);
+    iommu_fault_irq();
+    assert_string_equal(
+        message, "iommu: 0000:00:03.0 of domain 7: DMA write at 0x5000, a page of type ram-ro, "
+                 "refused: no write permission (reason 0x5)\n");
+    rig_refused(DEV_A, 6, false, 6);
+    iommu_fault_irq();
+    assert_string_equal(
+        message, "iommu: 0000:00:03.0 of domain 7: DMA read at 0x6000, where nothing is mapped, "
+                 "refused: no read permission (reason 0x6)\n");
+    rig_refused(DEV_A, 0x7b000, false, 6);
+    iommu_fault_irq();
+    assert_non_null(
+        strstr(message, "0x7b000000, its reserved memory, which is not mapped, refused"));
+    rig_refused(DEV_B, 6, false, 1);
+    iommu_fault_irq();
+    assert_string_equal(
+        message, "iommu: 0000:01:04.0 of nobody: DMA read at 0x6000 refused: no context table for "
+                 "the bus (reason 0x1)\n");
 }
 
 static void test_log_rate(void **state)
@@ -576,8 +635,9 @@ int main(void)
         cmocka_unit_test(test_extended),      cmocka_unit_test(test_inspect),
         cmocka_unit_test(test_ir_failures),   cmocka_unit_test(test_fault_record),
         cmocka_unit_test(test_many_records),  cmocka_unit_test(test_late_records),
-        cmocka_unit_test(test_quarantine),    cmocka_unit_test(test_spoofed),
-        cmocka_unit_test(test_flood),         cmocka_unit_test(test_log_rate),
+        cmocka_unit_test(test_quarantine),    cmocka_unit_test(test_quarantine_by_hand),
+        cmocka_unit_test(test_spoofed),       cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_log_text),      cmocka_unit_test(test_log_rate),
     };
 
     return cmocka_run_group_tests(tests, NULL, teardown);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The p2m and the VT-d units on one table, as in the machine: random changes through the p2m's own interface, devices
- * that come, go and never stop their DMA. After each change no device reaches anything but what the p2m says now, and
- * a frame is released only when no device can reach it.
+ * The p2m and the VT-d units on one table, as in the machine: random changes through the p2m's own
+ * interface, devices that come, go and never stop their DMA. After each change no device reaches
+ * anything but what the p2m says now, and a frame is released only when no device can reach it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,10 +18,10 @@
 #include "sim.h"
 #include "vtd_rig.h"
 
-#define FRAMES (RIG_MEM / PAGE_SIZE)
-#define PAGES 4096u             /* of guest addresses in use: eight blocks of 2 MiB */
-#define FAR_GFN (1ULL << 26)    /* and one far away: under another level-3 entry */
-#define GUEST_MFN 0x100000ULL   /* guest frames: beyond the frame table, never touched */
+#define FRAMES    (RIG_MEM / PAGE_SIZE)
+#define PAGES     4096u        /* of guest addresses in use: eight blocks of 2 MiB */
+#define FAR_GFN   (1ULL << 26) /* and one far away: under another level-3 entry */
+#define GUEST_MFN 0x100000ULL  /* guest frames: beyond the frame table, never touched */
 
 static struct page table[FRAMES];
 static struct rig_domain doms[2];
@@ -143,10 +143,12 @@ static void random_change(void)
         check_map(p2m_unmap(p2m, gfn, 1 + (unsigned)rand() % 600, NULL));
         break;
     case 5:
-        check_map(p2m_change_type(p2m, gfn, 1 + (unsigned)rand() % 600, P2M_RAM_RW, P2M_RAM_RO, NULL));
+        check_map(
+            p2m_change_type(p2m, gfn, 1 + (unsigned)rand() % 600, P2M_RAM_RW, P2M_RAM_RO, NULL));
         break;
     case 6:
-        check_map(p2m_change_type(p2m, gfn, 1 + (unsigned)rand() % 600, P2M_RAM_RO, P2M_RAM_RW, NULL));
+        check_map(
+            p2m_change_type(p2m, gfn, 1 + (unsigned)rand() % 600, P2M_RAM_RO, P2M_RAM_RW, NULL));
         break;
     default:
         p2m_begin(p2m);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The VT-d code on QEMU's unit, which was written by other people: translation of a real (emulated) device's DMA, stale
- * entries before and after a flush, faults, interrupts through remapping entries. Skipped where QEMU is not installed.
+ * The VT-d code on QEMU's unit, which was written by other people: translation of a real (emulated)
+ * device's DMA, stale entries before and after a flush, faults, interrupts through remapping
+ * entries. Skipped where QEMU is not installed.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -20,9 +21,9 @@
 #include "p2m/p2m.h"
 #include "qemu_dev.h"
 
-#define EDU 0x0018u
+#define EDU     0x0018u
 #define EDU_BAR 0xfe000000ULL
-#define IOAPIC 0xfec00000ULL
+#define IOAPIC  0xfec00000ULL
 
 static uint64_t next_frame;
 static struct p2m p2m;
@@ -42,6 +43,20 @@ uint64_t frame_alloc(unsigned order, uint16_t owner, unsigned flags)
 uint64_t p2m_root(const struct p2m *p, unsigned levels)
 {
     return levels == 4 ? p->root : p->subroot;
+}
+
+uint64_t p2m_lookup(const struct p2m *p, uint64_t gfn, enum p2m_type *type, unsigned *order)
+{
+    (void)p;
+    (void)gfn;
+    (void)order;
+    *type = P2M_NONE;
+    return INVALID_MFN;
+}
+
+const char *p2m_type_name(enum p2m_type type)
+{
+    return type == P2M_NONE ? "none" : "other";
 }
 
 /* ---- tables by hand ---- */
@@ -100,8 +115,8 @@ static void edu_setup(void)
 
 static size_t build_dmar(uint8_t *t)
 {
-    static const uint8_t drhd[24] = { 0, 0, 24, 0, 1, 0, 0, 0, 0, 0, 0xd9, 0xfe, 0, 0, 0, 0,
-                                      3, 8, 0, 0, 0, 0xff, 0, 0 };
+    static const uint8_t drhd[24] = { 0, 0, 24, 0, 1, 0, 0, 0, 0, 0,    0xd9, 0xfe,
+                                      0, 0, 0,  0, 3, 8, 0, 0, 0, 0xff, 0,    0 };
     uint8_t sum = 0;
 
     memset(t, 0, 72);
@@ -134,15 +149,6 @@ static void machine(const char *iommu_options, const struct iommu_options *opt)
     make_domain();
 }
 
-static void reset_log(void)
-{
-    struct iommu_fault f;
-
-    iommu_fault_irq();
-    while (iommu_fault_history(0, &f) && f.addr != 0xfffff000)
-        break;
-}
-
 static void assert_fault(uint64_t addr, bool write, unsigned reason)
 {
     struct iommu_unit_info before, after;
@@ -161,10 +167,10 @@ static void assert_fault(uint64_t addr, bool write, unsigned reason)
 
 /* ---- tests ---- */
 
-static void check_dma(void)
+static uint64_t a, b, c; /* frames that the device is given */
+
+static void check_small_pages(void)
 {
-    uint64_t a = new_frame(), b = new_frame(), c = new_frame(), large;
-    bool cm = iommu_needs_map_flush();
 
     /* nobody's device is blocked */
     edu_dma(0x100000, false, 16);
@@ -197,11 +203,15 @@ static void check_dma(void)
     map(0x101, 0, 0, 0);
     assert_int_equal(iommu_flush_range(&dom, 0x80, 0x100, false), 0);
     edu_dma(0x101300, true, 16);
-    assert_fault(0x101000, true, cm ? 5 : 5);
+    assert_fault(0x101000, true, 5);
     assert_int_equal(((char *)mfn_to_virt(c))[0x300], 0);
+}
 
-    /* large pages, high up: the last of the 39 bits */
-    large = ALIGN_UP(next_frame, 512);
+static void check_large_pages(void)
+{
+    uint64_t large = ALIGN_UP(next_frame, 512);
+
+    /* high up: the last of the 39 bits */
     next_frame = large + 512;
     map(0x7fffe00, large, 9, 3);
     iommu_flush_map(&dom, 0x7fffe00, 512);
@@ -220,7 +230,10 @@ static void check_dma(void)
     /* beyond the width */
     edu_dma(1ULL << 47 | 1ULL << 39, true, 16);
     iommu_fault_irq();
+}
 
+static void check_owner(void)
+{
     /* taken away, with its translations */
     map(0x101, b, 0, 3);
     iommu_flush_range(&dom, 0x101, 1, false);
@@ -324,14 +337,18 @@ static void run(const char *iommu_options, const struct iommu_options *opt, unsi
 
     machine(iommu_options, opt);
     assert_int_equal(iommu_address_bits(), bits);
-    check_dma();
+    a = new_frame();
+    b = new_frame();
+    c = new_frame();
+    check_small_pages();
+    check_large_pages();
+    check_owner();
     if (iommu_intremap()) {
         check_msi();
         check_ioapic();
         assert_int_equal(iommu_enable_fault_irq(0x91, 0), 0);
-        edu_dma(0x100000, false, 16);
+        edu_dma(0x100000, true, 16);
         assert_true(qemu_irr(0x91));
-        reset_log();
     }
     /* handed back: addresses are machine addresses again */
     iommu_shutdown();

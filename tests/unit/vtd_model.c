@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The software VT-d unit: translation through root, context and page tables with caches, interrupt remapping, fault
- * recording. Registers and the queue are in vtd_model_regs.c.
+ * The software VT-d unit: translation through root, context and page tables with caches, interrupt
+ * remapping, fault recording. Registers and the queue are in vtd_model_regs.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,7 +120,10 @@ static unsigned check_context(struct vtd_model *m, const struct model_ctx *c)
     return 0;
 }
 
-/* One page table entry's reserved bits: 11 (no snoop control), 62 (no device TLB), size bits of a leaf. */
+/*
+ * One page table entry's reserved bits: 11 (no snoop control), 62 (no device TLB), size bits of a
+ * leaf.
+ */
 static bool pte_reserved(struct vtd_model *m, uint64_t pte, unsigned level)
 {
     bool leaf = level == 1 || (pte & 0x80);
@@ -131,7 +134,8 @@ static bool pte_reserved(struct vtd_model *m, uint64_t pte, unsigned level)
         if (level > 3 || (level == 2 && m->no_2m) || (level == 3 && m->no_1g))
             return true;
     }
-    return leaf && level > 1 && (pte & 0x000ffffffffff000ULL & ((1ULL << (12 + 9 * (level - 1))) - 1));
+    return leaf && level > 1 &&
+           (pte & 0x000ffffffffff000ULL & ((1ULL << (12 + 9 * (level - 1))) - 1));
 }
 
 /* The lowest table for the address that the unit remembers. */
@@ -156,8 +160,12 @@ static void remember_table(struct vtd_model *m, uint16_t sid, uint16_t did, uint
                            unsigned level, uint64_t table)
 {
     m->psc[slot(m, MODEL_PSC)] = (struct model_psc){
-        .valid = true, .sid = sid, .did = did, .level = level,
-        .prefix = addr >> (12 + 9 * level), .table = table,
+        .valid = true,
+        .sid = sid,
+        .did = did,
+        .level = level,
+        .prefix = addr >> (12 + 9 * level),
+        .table = table,
     };
 }
 
@@ -180,7 +188,12 @@ static unsigned walk(struct vtd_model *m, const struct model_ctx *c, uint64_t ad
         r = r && (pte & 1);
         w = w && (pte & 2);
         *out = (struct model_iotlb){
-            .valid = true, .present = r || w, .r = r, .w = w, .sid = c->sid, .did = did,
+            .valid = true,
+            .present = r || w,
+            .r = r,
+            .w = w,
+            .sid = c->sid,
+            .did = did,
             .order = 9 * (level - 1),
         };
         if (!r && !w) {
@@ -200,7 +213,9 @@ static unsigned walk(struct vtd_model *m, const struct model_ctx *c, uint64_t ad
 
 static const struct model_iotlb *lookup(struct vtd_model *m, uint16_t sid, uint64_t addr)
 {
-    /* by requester alone: the strictest reading, an entry answers even if the context entry is gone */
+    /*
+     * by requester alone: the strictest reading, an entry answers even if the context entry is gone
+     */
     for (unsigned i = 0; i < MODEL_IOTLB; i++) {
         const struct model_iotlb *t = &m->iotlb[i];
 
@@ -240,7 +255,10 @@ enum model_result model_dma(struct vtd_model *m, uint16_t sid, uint64_t addr, bo
             m->iotlb[slot(m, MODEL_IOTLB)] = fresh;
         t = &fresh;
     }
-    /* a cached entry's permissions count even if memory grants more by now (CAP.CM: "partial permission increases") */
+    /*
+     * a cached entry's permissions count even if memory grants more by now (CAP.CM: "partial
+     * permission increases")
+     */
     if (write ? !t->w : !t->r) {
         *reason = write ? 5 : 6;
         record_fault(m, sid, addr & ~0xfffULL, write, *reason);
@@ -301,7 +319,10 @@ static enum model_result remap(struct vtd_model *m, uint16_t sid, unsigned index
             return MODEL_DROPPED;
         return irq_fault(m, sid, index, 0x22, reason);
     }
-    /* reserved: 14:12, 31:24; in 8-bit mode all of the destination but 15:8; source word above bit 19 */
+    /*
+     * reserved: 14:12, 31:24; in 8-bit mode all of the destination but 15:8; source word above bit
+     * 19
+     */
     if ((e->lo & 0xff00f000ULL) || e->hi >> 20 || (!m->irt_eim && ((e->lo >> 32) & 0xffff00ffULL)))
         return irq_fault(m, sid, index, 0x24, reason);
     if (!source_ok(e, sid))
@@ -323,7 +344,10 @@ enum model_result model_msi(struct vtd_model *m, uint16_t sid, uint64_t addr, ui
     if (addr >> 20 != 0xfee)
         return irq_fault(m, sid, 0, 0x20, reason);
     if (!((m->gsts >> 25) & 1) || !(addr & 0x10)) {
-        /* compatibility format: delivered as it is, unless remapping is on and does not let it through */
+        /*
+         * compatibility format: delivered as it is, unless remapping is on and does not let it
+         * through
+         */
         if (((m->gsts >> 25) & 1) && !((m->gsts >> 23) & 1))
             return irq_fault(m, sid, 0, 0x25, reason);
         irq->vector = (uint8_t)data;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A software VT-d unit for tests, written from the VT-d specification and independently of xen-lite/iommu: it has its own
- * names and numbers. It caches whatever the specification allows a unit to cache, as long as it may, and reads memory
- * only as far as the driver made its stores visible. So a flush or a write-back that the driver forgets shows as a
- * translation that should be gone. What the driver must not do is collected in `violation`.
+ * A software VT-d unit for tests, written from the VT-d specification and independently of
+ * xen-lite/iommu: it has its own names and numbers. It caches whatever the specification allows a
+ * unit to cache, as long as it may, and reads memory only as far as the driver made its stores
+ * visible. So a flush or a write-back that the driver forgets shows as a translation that should be
+ * gone. What the driver must not do is collected in `violation`.
  */
 #ifndef XL_TESTS_VTD_MODEL_H
 #define XL_TESTS_VTD_MODEL_H
@@ -23,10 +24,10 @@ enum model_inval {
     MI_KINDS
 };
 
-#define MODEL_IOTLB 256
-#define MODEL_PSC 128
-#define MODEL_CTX 64
-#define MODEL_IEC 64
+#define MODEL_IOTLB   256
+#define MODEL_PSC     128
+#define MODEL_CTX     64
+#define MODEL_IEC     64
 #define MODEL_MAX_NFR 32
 
 struct model_iotlb {
@@ -60,8 +61,8 @@ struct vtd_model {
     /* configuration, before model_start() */
     uint64_t base;
     bool coherent, caching_mode, rwbf, psi, queue, intremap, eim, no_2m, no_1g;
-    unsigned sagaw;      /* as in the register: 2 three levels, 4 four, 6 both */
-    unsigned mgaw;       /* bits */
+    unsigned sagaw; /* as in the register: 2 three levels, 4 four, 6 both */
+    unsigned mgaw;  /* bits */
     unsigned mamv, nd, nfr;
     bool plmr;
 
@@ -72,7 +73,10 @@ struct vtd_model {
     bool stuck_reg;      /* register invalidation never completes */
     unsigned deaf;       /* bit mask of enum model_inval: accepted but not done */
     bool deaf_writeback; /* cache lines are not written back */
-    /* Called between any two descriptors that are not separated by a fence. A device that never stops. */
+    /*
+     * Called between any two descriptors that are not separated by a fence. A device that never
+     * stops.
+     */
     void (*between)(struct vtd_model *m);
 
     /* registers and state */
@@ -84,10 +88,10 @@ struct vtd_model {
     unsigned iqh, iqt;
     uint64_t frcd[MODEL_MAX_NFR][2];
     unsigned next_frcd;
-    unsigned fault_events;   /* interrupts sent */
+    unsigned fault_events;                   /* interrupts sent */
     bool need_context, need_iotlb, need_iec; /* global flushes that a new pointer still needs */
 
-    uint8_t *shadow;         /* memory as the unit sees it, NULL: all of it, at once */
+    uint8_t *shadow; /* memory as the unit sees it, NULL: all of it, at once */
     size_t shadow_size;
     struct model_iotlb iotlb[MODEL_IOTLB];
     struct model_psc psc[MODEL_PSC];
@@ -100,7 +104,9 @@ struct vtd_model {
     char violation[128];
 };
 
-/* Takes it into the machine: vtd_hw_open() of its base finds it. mem_size: of the simulated memory. */
+/*
+ * Takes it into the machine: vtd_hw_open() of its base finds it. mem_size: of the simulated memory.
+ */
 void model_start(struct vtd_model *m, size_t mem_size);
 /* Forgets all units. */
 void model_reset_machine(void);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The software VT-d unit's registers, invalidation queue and caches being emptied. Offsets and bits are those of
- * chapter 11 of the specification.
+ * The software VT-d unit's registers, invalidation queue and caches being emptied. Offsets and bits
+ * are those of chapter 11 of the specification.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,15 +13,15 @@
 #include "vtd_model_priv.h"
 
 #define MODEL_UNITS 4
-#define R_IOTLB 0xf0u
-#define R_FRCD 0x220u
+#define R_IOTLB     0xf0u
+#define R_FRCD      0x220u
 
-#define S_TE (1u << 31)
-#define S_RTP (1u << 30)
-#define S_QIE (1u << 26)
-#define S_IRE (1u << 25)
+#define S_TE   (1u << 31)
+#define S_RTP  (1u << 30)
+#define S_QIE  (1u << 26)
+#define S_IRE  (1u << 25)
 #define S_IRTP (1u << 24)
-#define S_CFI (1u << 23)
+#define S_CFI  (1u << 23)
 
 static struct vtd_model *machine[MODEL_UNITS];
 
@@ -39,7 +39,10 @@ static bool counts(struct vtd_model *m, enum model_inval kind)
 
 /* ---- the unit's view of memory ---- */
 
-/* All stores become visible: what a write buffer flush does, and every invalidation where there are such buffers. */
+/*
+ * All stores become visible: what a write buffer flush does, and every invalidation where there are
+ * such buffers.
+ */
 static void drain_write_buffers(struct vtd_model *m)
 {
     if (m->rwbf && m->shadow)
@@ -106,7 +109,8 @@ static void flush_iotlb(struct vtd_model *m, enum model_inval kind, uint16_t did
         struct model_psc *p = &m->psc[i];
 
         if (kind == MI_IOTLB_GLOBAL || (p->did == did && kind == MI_IOTLB_DOMAIN) ||
-            (p->did == did && !hint && overlaps(p->prefix << (9 * p->level), 9 * p->level, gfn, am)))
+            (p->did == did && !hint &&
+             overlaps(p->prefix << (9 * p->level), 9 * p->level, gfn, am)))
             p->valid = false;
     }
 }
@@ -139,7 +143,10 @@ static bool execute(struct vtd_model *m, uint64_t lo, uint64_t hi)
     case 1:
         if (hi || (lo & 0xfffc00000000ffc0ULL) || !g)
             return false;
-        flush_context(m, g == 1 ? MI_CONTEXT_GLOBAL : g == 2 ? MI_CONTEXT_DOMAIN : MI_CONTEXT_DEVICE,
+        flush_context(m,
+                      g == 1   ? MI_CONTEXT_GLOBAL
+                      : g == 2 ? MI_CONTEXT_DOMAIN
+                               : MI_CONTEXT_DEVICE,
                       did, (uint16_t)(lo >> 32));
         return true;
     case 2:
@@ -147,8 +154,11 @@ static bool execute(struct vtd_model *m, uint64_t lo, uint64_t hi)
             return false;
         if (g == 3 && !page_request_ok(m, hi >> 12, am))
             return false;
-        flush_iotlb(m, g == 1 ? MI_IOTLB_GLOBAL : g == 2 ? MI_IOTLB_DOMAIN : MI_IOTLB_PAGE, did,
-                    hi >> 12, am, hi & 0x40);
+        flush_iotlb(m,
+                    g == 1   ? MI_IOTLB_GLOBAL
+                    : g == 2 ? MI_IOTLB_DOMAIN
+                             : MI_IOTLB_PAGE,
+                    did, hi >> 12, am, hi & 0x40);
         return true;
     case 4:
         if (hi || (lo & 0xffff000007ffffe0ULL) || !m->intremap)
@@ -176,7 +186,10 @@ static void queue_error(struct vtd_model *m)
     m->fsts |= 0x10;
 }
 
-/* Descriptors [from, to) have no fence between them: the worst order is the reverse one, with DMA in between. */
+/*
+ * Descriptors [from, to) have no fence between them: the worst order is the reverse one, with DMA
+ * in between.
+ */
 static bool run_group(struct vtd_model *m, unsigned from, unsigned to)
 {
     uint64_t base = m->iqa & ~0xfffULL;
@@ -206,7 +219,10 @@ static void run_queue(struct vtd_model *m)
 
         if (!wait)
             continue;
-        /* a wait completes after what is before it; only with the fence flag does what follows wait for it */
+        /*
+         * a wait completes after what is before it; only with the fence flag does what follows wait
+         * for it
+         */
         if (!run_group(m, from, i) || !execute(m, lo, model_mem64(m, base + (i % 256) * 16u + 8))) {
             queue_error(m);
             return;
@@ -299,7 +315,10 @@ static void write_ccmd(struct vtd_model *m, uint64_t v)
     if (!(v >> 63) || m->stuck_reg)
         return;
     drain_write_buffers(m);
-    flush_context(m, g == 1 ? MI_CONTEXT_GLOBAL : g == 2 ? MI_CONTEXT_DOMAIN : MI_CONTEXT_DEVICE,
+    flush_context(m,
+                  g == 1   ? MI_CONTEXT_GLOBAL
+                  : g == 2 ? MI_CONTEXT_DOMAIN
+                           : MI_CONTEXT_DEVICE,
                   (uint16_t)v, (uint16_t)(v >> 16));
     m->ccmd = (v & ~(1ULL << 63) & ~(3ULL << 59)) | (uint64_t)g << 59;
     if (m->between)
@@ -318,7 +337,10 @@ static void write_iotlb(struct vtd_model *m, uint64_t v)
         return;
     drain_write_buffers(m);
     if (!bad)
-        flush_iotlb(m, g == 1 ? MI_IOTLB_GLOBAL : g == 2 ? MI_IOTLB_DOMAIN : MI_IOTLB_PAGE,
+        flush_iotlb(m,
+                    g == 1   ? MI_IOTLB_GLOBAL
+                    : g == 2 ? MI_IOTLB_DOMAIN
+                             : MI_IOTLB_PAGE,
                     (uint16_t)(v >> 32), m->iva >> 12, am, m->iva & 0x40);
     m->iotlb_cmd = (v & ~(1ULL << 63) & ~(3ULL << 57)) | (uint64_t)(bad ? 0 : g) << 57;
     if (m->between)
@@ -331,7 +353,11 @@ static uint64_t capability(const struct vtd_model *m)
 {
     return m->nd | (m->rwbf ? 1u << 4 : 0) | (m->plmr ? 1u << 5 : 0) |
            (m->caching_mode ? 1u << 7 : 0) | m->sagaw << 8 | (uint64_t)(m->mgaw - 1) << 16 |
-           (uint64_t)(R_FRCD / 16) << 24 | (uint64_t)(m->no_2m ? 0 : m->no_1g ? 1 : 3) << 34 |
+           (uint64_t)(R_FRCD / 16) << 24 |
+           (uint64_t)(m->no_2m   ? 0
+                      : m->no_1g ? 1
+                                 : 3)
+               << 34 |
            (uint64_t)m->psi << 39 | (uint64_t)(m->nfr - 1) << 40 | (uint64_t)m->mamv << 48 |
            3ULL << 54;
 }

@@ -43,20 +43,98 @@ __attribute__((weak)) uint64_t p2m_root(const struct p2m *p2m, unsigned levels)
     return levels == 4 ? p2m->root : levels == 3 ? p2m->subroot : INVALID_MFN;
 }
 
+__attribute__((weak)) uint64_t p2m_lookup(const struct p2m *p2m, uint64_t gfn, enum p2m_type *type,
+                                          unsigned *order)
+{
+    uint64_t mfn = p2m->root, e;
+
+    (void)order;
+    for (unsigned shift = 27;; shift -= 9) {
+        e = ((uint64_t *)mfn_to_virt(mfn))[(gfn >> shift) & 511];
+        mfn = e >> PAGE_SHIFT & 0xffffffffffULL;
+        if (!(e & 3))
+            return INVALID_MFN;
+        if (!shift || (e & 0x80))
+            break;
+    }
+    *type = e & 2 ? P2M_RAM_RW : P2M_RAM_RO;
+    return mfn;
+}
+
+__attribute__((weak)) const char *p2m_type_name(enum p2m_type type)
+{
+    return type == P2M_RAM_RO ? "ram-ro" : "other";
+}
+
 /* ---- machine ---- */
 
 struct vtd_model rig_qemu(unsigned aw_bits)
 {
     return (struct vtd_model){
-        .psi = true, .queue = true, .intremap = true, .sagaw = aw_bits > 39 ? 6 : 2,
-        .mgaw = aw_bits, .mamv = 18, .nd = 6, .nfr = 1,
+        .psi = true,
+        .queue = true,
+        .intremap = true,
+        .sagaw = aw_bits > 39 ? 6 : 2,
+        .mgaw = aw_bits,
+        .mamv = 18,
+        .nd = 6,
+        .nfr = 1,
     };
+}
+
+struct vtd_model rig_variant(unsigned n)
+{
+    struct vtd_model m = rig_qemu(n == 1 ? 48 : 39);
+
+    switch (n) {
+    case 2:
+        m.coherent = true;
+        m.sagaw = 4;
+        m.mgaw = 48;
+        break;
+    case 3:
+        m.caching_mode = true;
+        break;
+    case 4:
+        m.rwbf = true;
+        m.coherent = true;
+        break;
+    case 5:
+        m.queue = m.intremap = false;
+        break;
+    case 6:
+        m.psi = false;
+        break;
+    case 7:
+        m.mamv = 0;
+        break;
+    case 8:
+        m.no_1g = true;
+        m.nfr = 8;
+        break;
+    case 9:
+        m.queue = m.intremap = m.psi = false;
+        m.caching_mode = m.rwbf = m.coherent = true;
+        break;
+    case 10:
+        m.caching_mode = true;
+        m.mamv = 9;
+        m.sagaw = 6;
+        m.mgaw = 48;
+        m.nd = 0;
+        break;
+    default:
+        break;
+    }
+    return m;
 }
 
 static size_t put_scope(uint8_t *at, unsigned type, unsigned id, unsigned sid)
 {
-    const uint8_t s[8] = { (uint8_t)type, 8, 0, 0, (uint8_t)id, (uint8_t)(sid >> 8),
-                           (uint8_t)(sid >> 3 & 31), (uint8_t)(sid & 7) };
+    const uint8_t s[8] = {
+        (uint8_t)type,     8, 0, 0, (uint8_t)id, (uint8_t)(sid >> 8), (uint8_t)(sid >> 3 & 31),
+        (uint8_t)(sid & 7)
+    };
 
     memcpy(at, s, 8);
     return 8;
@@ -211,7 +289,10 @@ static uint64_t *slot_of(struct rig_domain *d, uint64_t gfn, unsigned order)
 
 static uint64_t leaf(uint64_t mfn, unsigned order, unsigned perm)
 {
-    /* as the p2m writes them: execute and memory type bits, which a VT-d unit ignores, and accessed, dirty */
+    /*
+     * as the p2m writes them: execute and memory type bits, which a VT-d unit ignores, and
+     * accessed, dirty
+     */
     return perm ? mfn << PAGE_SHIFT | perm | 4 | 6 << 3 | 1 << 8 | (order ? 0x80 : 0) : 0;
 }
 
@@ -265,8 +346,8 @@ void rig_refused(uint16_t sid, uint64_t gfn, bool write, unsigned reason)
     uint64_t pa;
     unsigned got;
 
-    assert_int_not_equal(
-        model_dma(rig_unit_of(sid), sid, gfn << PAGE_SHIFT, write, &pa, &got), MODEL_OK);
+    assert_int_not_equal(model_dma(rig_unit_of(sid), sid, gfn << PAGE_SHIFT, write, &pa, &got),
+                         MODEL_OK);
     if (reason)
         assert_int_equal(got, reason);
 }

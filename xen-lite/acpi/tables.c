@@ -83,14 +83,18 @@ static void madt_add_cpu(struct acpi_madt_info *m, uint32_t uid, uint32_t id, ui
         return;
     }
     m->cpu[m->nr_cpus++] = (struct acpi_madt_cpu){
-        .uid = uid, .apic_id = id, .enabled = flags & MADT_CPU_ENABLED,
+        .uid = uid,
+        .apic_id = id,
+        .enabled = flags & MADT_CPU_ENABLED,
     };
 }
 
 static void madt_add_ioapic(struct acpi_madt_info *m, const struct bytes *e)
 {
     struct acpi_madt_ioapic io = {
-        .id = u8_at(e, 2), .base = u32_at(e, 4), .gsi_base = u32_at(e, 8),
+        .id = u8_at(e, 2),
+        .base = u32_at(e, 4),
+        .gsi_base = u32_at(e, 8),
     };
 
     if (!io.base || m->nr_ioapics == ACPI_MAX_IOAPICS) {
@@ -103,7 +107,10 @@ static void madt_add_ioapic(struct acpi_madt_info *m, const struct bytes *e)
 static void madt_add_override(struct acpi_madt_info *m, const struct bytes *e)
 {
     struct acpi_madt_override o = {
-        .bus = u8_at(e, 2), .source = u8_at(e, 3), .gsi = u32_at(e, 4), .flags = u16_at(e, 8),
+        .bus = u8_at(e, 2),
+        .source = u8_at(e, 3),
+        .gsi = u32_at(e, 4),
+        .flags = u16_at(e, 8),
     };
 
     /* ISA is the only bus that the specification knows, with 16 interrupts. */
@@ -136,9 +143,9 @@ static void madt_lapic_nmi(struct acpi_madt_info *m, const struct bytes *e)
 static uint8_t madt_min_len(uint8_t type)
 {
     static const uint8_t min_len[] = {
-        [MADT_LAPIC] = 8,          [MADT_IOAPIC] = 12,   [MADT_OVERRIDE] = 10,
-        [MADT_NMI_SOURCE] = 8,     [MADT_LAPIC_NMI] = 6, [MADT_LAPIC_ADDRESS] = 12,
-        [MADT_X2APIC] = 16,        [MADT_X2APIC_NMI] = 12,
+        [MADT_LAPIC] = 8,      [MADT_IOAPIC] = 12,     [MADT_OVERRIDE] = 10,
+        [MADT_NMI_SOURCE] = 8, [MADT_LAPIC_NMI] = 6,   [MADT_LAPIC_ADDRESS] = 12,
+        [MADT_X2APIC] = 16,    [MADT_X2APIC_NMI] = 12,
     };
 
     return type < ARRAY_SIZE(min_len) ? min_len[type] : 0;
@@ -168,15 +175,15 @@ static void madt_entry(struct acpi_madt_info *m, const struct bytes *e)
         madt_add_override(m, e);
         break;
     case MADT_NMI_SOURCE:
-        madt_add_nmi(m, (struct acpi_madt_nmi){ .is_gsi = true, .flags = u16_at(e, 2),
-                                                .gsi = u32_at(e, 4) });
+        madt_add_nmi(m, (struct acpi_madt_nmi){
+                            .is_gsi = true, .flags = u16_at(e, 2), .gsi = u32_at(e, 4) });
         break;
     case MADT_LAPIC_NMI:
         madt_lapic_nmi(m, e);
         break;
     case MADT_X2APIC_NMI:
-        madt_add_nmi(m, (struct acpi_madt_nmi){ .uid = u32_at(e, 4), .flags = u16_at(e, 2),
-                                                .lint = u8_at(e, 8) });
+        madt_add_nmi(m, (struct acpi_madt_nmi){
+                            .uid = u32_at(e, 4), .flags = u16_at(e, 2), .lint = u8_at(e, 8) });
         break;
     case MADT_LAPIC_ADDRESS:
         m->lapic_base = u64_at(e, 4);
@@ -237,8 +244,10 @@ int acpi_get_mcfg(struct acpi_mcfg_info *out)
         return rc;
     for (off = MCFG_ENTRIES; off + MCFG_ENTRY_LEN <= t.len; off += MCFG_ENTRY_LEN) {
         struct acpi_mcfg_segment s = {
-            .base = u64_at(&t, off), .segment = u16_at(&t, off + 8),
-            .start_bus = u8_at(&t, off + 10), .end_bus = u8_at(&t, off + 11),
+            .base = u64_at(&t, off),
+            .segment = u16_at(&t, off + 8),
+            .start_bus = u8_at(&t, off + 10),
+            .end_bus = u8_at(&t, off + 11),
         };
 
         if (!mcfg_sound(&s) || out->nr_segments == ACPI_MAX_MCFG) {

@@ -7,6 +7,7 @@
 
 #include "boot/asm_defs.h"
 #include "boot/panic.h"
+#include "boot/smp.h"
 #include "cpu/x86.h"
 #include "irq/irq.h"
 #include "lib/assert.h"
@@ -168,7 +169,7 @@ void exc_dispatch(struct exc_frame *f)
         return;
     }
     if (f->vector == VEC_NMI) {
-        if (panic_in_progress())
+        if (cpus_stopping())
             cpu_park();
         return; /* nobody sends others; a stray one must not stop the machine */
     }

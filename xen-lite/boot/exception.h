@@ -27,7 +27,5 @@ int wrmsr_safe(uint32_t msr, uint64_t val);
 void frame_dump(const struct exc_frame *f);
 void backtrace(uint64_t rip, uint64_t rbp);
 
-/* For panic(): stops all other CPUs. */
-void stop_other_cpus(void);
 
 #endif

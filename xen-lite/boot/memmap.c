@@ -9,7 +9,6 @@
 /* No physical address has more than 52 bits (Intel SDM vol 3, 4.1.4). */
 #define MAX_PHYS BIT(52)
 
-
 static void sort_u64(uint64_t *v, unsigned n)
 {
     unsigned i, j;
@@ -49,8 +48,7 @@ static uint32_t type_between(const struct boot_mem *mem, unsigned nr, uint64_t s
     unsigned i;
 
     for (i = 0; i < nr; i++)
-        if (mem[i].base <= start && mem[i].base + mem[i].len >= end &&
-            mem[i].type > type)
+        if (mem[i].base <= start && mem[i].base + mem[i].len >= end && mem[i].type > type)
             type = mem[i].type;
     return type;
 }

@@ -125,8 +125,7 @@ static int add_mem(struct boot_info *bi, uint64_t base, uint64_t len, uint32_t t
     return 0;
 }
 
-static int add_module(struct boot_info *bi, uint32_t start, uint32_t end,
-                      struct boot_module **mod)
+static int add_module(struct boot_info *bi, uint32_t start, uint32_t end, struct boot_module **mod)
 {
     if (end <= start)
         return -EINVAL;

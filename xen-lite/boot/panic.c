@@ -27,11 +27,6 @@ extern char __image_start[], __text_end[], __image_end[];
 
 static bool panicking;
 
-bool panic_in_progress(void)
-{
-    return READ_ONCE(panicking);
-}
-
 void cpu_park(void)
 {
     for (;;)

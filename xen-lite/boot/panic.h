@@ -10,7 +10,6 @@
 struct exc_frame;
 
 void panic_frame(const struct exc_frame *f, const char *fmt, ...) __printf(2, 3) __noreturn;
-bool panic_in_progress(void);
 /* Halts this CPU for good. */
 void cpu_park(void) __noreturn;
 

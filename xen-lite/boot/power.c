@@ -9,6 +9,7 @@
 #include "boot/exception.h"
 #include "boot/mapping.h"
 #include "boot/panic.h"
+#include "boot/smp.h"
 #include "cpu/x86.h"
 #include "lib/mmio.h"
 #include "lib/printf.h"
@@ -64,6 +65,7 @@ void machine_restart(void)
 {
     irq_disable();
     pr_info("Restarting the machine.");
+    stop_other_cpus();
     boot_steps_exit();
     machine_reset();
 }
@@ -103,6 +105,7 @@ void machine_poweroff(void)
 
     irq_disable();
     pr_info("Switching the machine off.");
+    stop_other_cpus();
     boot_steps_exit();
     if (!acpi_get_fadt(&fadt) && fadt.pm1a_control.address && find_s5(&fadt, &type)) {
         uint16_t v = (uint16_t)(SLP_EN | (uint64_t)type << SLP_TYP_SHIFT);
@@ -113,7 +116,6 @@ void machine_poweroff(void)
         udelay(100000);
     }
     pr_err("The machine does not switch itself off.");
-    stop_other_cpus();
     cpu_park();
 }
 

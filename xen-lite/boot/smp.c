@@ -130,8 +130,19 @@ void smp_start_others(const struct acpi_madt_info *madt)
     pr_info("%u CPU%s", nr_cpus, nr_cpus == 1 ? "" : "s");
 }
 
+static bool stopping;
+
+bool cpus_stopping(void)
+{
+    return READ_ONCE(stopping);
+}
+
 void stop_other_cpus(void)
 {
-    if (nr_cpus > 1)
-        lapic_send_nmi_others();
+    WRITE_ONCE(stopping, true);
+    mb();
+    if (nr_cpus == 1)
+        return;
+    lapic_send_nmi_others();
+    udelay(1000);
 }

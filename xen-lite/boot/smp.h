@@ -13,4 +13,9 @@ void smp_init_bsp(void);
 /* Starts all processors that the MADT has enabled, one by one; those that do not answer in time are left out. */
 void smp_start_others(const struct acpi_madt_info *madt);
 
+/* For a panic and for the end: halts all other CPUs, whatever they do, by NMI. Waits a millisecond for them. */
+void stop_other_cpus(void);
+/* What their NMI handler asks. */
+bool cpus_stopping(void);
+
 #endif

@@ -24,6 +24,7 @@
     (GENMASK(9, 0) | BIT(11) | BIT(12) | BIT(13) | BIT(14) | BIT(15) | BIT(16) | BIT(17) |         \
      BIT(19) | BIT(23) | BIT(24) | BIT(25) | BIT(26))
 #define LEAF1_D_APIC BIT(9)
+#define LEAF1_D_HTT BIT(28)             /* EBX[23:16] counts */
 /* Leaf 7 EBX: FSGSBASE, BMI1, AVX2, SMEP, BMI2, ERMS, INVPCID, AVX-512 F/DQ, RDSEED, ADX, SMAP, AVX-512 IFMA, CLFLUSHOPT,
  * CLWB, AVX-512 PF/ER/CD, SHA, AVX-512 BW/VL. */
 #define LEAF7_B                                                                                    \
@@ -45,6 +46,7 @@
 /* 80000001 ECX (APM vol. 3, appendix E.3.6): LAHF, AltMovCr8, ABM, SSE4A, MisAlignSse, 3DNowPrefetch, XOP, FMA4, TBM. */
 #define EXT1_C (BIT(0) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) | BIT(16) | BIT(21))
 #define EXT1_C_AVX (BIT(11) | BIT(16))
+#define EXT1_C_CMP_LEGACY BIT(1)        /* what leaf 1 counts are cores, not threads */
 /* EDX: what leaf 1 says again on AMD, SYSCALL, NX, MMXEXT, FFXSR, 1 GiB pages, RDTSCP, long mode, 3DNow. */
 #define EXT1_D                                                                                     \
     (GENMASK(9, 0) | GENMASK(17, 11) | BIT(20) | BIT(22) | BIT(23) | BIT(24) | BIT(25) | BIT(26) | \
@@ -68,6 +70,16 @@ static uint32_t keep(uint32_t val, uint64_t mask)
     return val & (uint32_t)mask;
 }
 
+/* Bits of an APIC id that tell the vCPUs apart: ids are 2 * vCPU. */
+static unsigned id_bits(const struct cpuid_policy *p)
+{
+    unsigned bits = 0;
+
+    while (1u << bits <= 2u * (p->nr_vcpus - 1u))
+        bits++;
+    return bits;
+}
+
 static void build_basic(struct cpuid_policy *p, const struct cpuid_config *cfg)
 {
     struct cpuid_leaf l;
@@ -80,9 +92,9 @@ static void build_basic(struct cpuid_policy *p, const struct cpuid_config *cfg)
     p->basic[0].a = p->max_basic;
 
     cfg->read(1, 0, &l);
-    l.b = keep(l.b, 0xff00) | 1u << 16; /* CLFLUSH size; one logical CPU */
+    l.b = keep(l.b, 0xff00) | MIN(p->nr_vcpus, 255u) << 16; /* CLFLUSH size; CPUs in the package */
     l.c = keep(l.c, LEAF1_C) | LEAF1_C_X2APIC | (uint32_t)LEAF1_C_HYPERVISOR;
-    l.d = keep(l.d, LEAF1_D) | LEAF1_D_APIC;
+    l.d = keep(l.d, LEAF1_D) | LEAF1_D_APIC | (p->nr_vcpus > 1 ? LEAF1_D_HTT : 0);
     if (!p->xcr0)
         l.c &= ~(uint32_t)LEAF1_C_XSAVE;
     if (!(p->xcr0 & XCR0_AVX))
@@ -112,16 +124,19 @@ static void build_leaf7(struct cpuid_policy *p, const struct cpuid_config *cfg, 
         l->c &= ~(uint32_t)LEAF7_C_PKU;
 }
 
-/* Deterministic cache parameters: sizes are the machine's, sharing between CPUs is not shown. */
-static void build_cache(struct cpuid_leaf *out, uint32_t leaf, const struct cpuid_config *cfg)
+/* Deterministic cache parameters: sizes are the machine's, sharing between CPUs is not shown; cores in the package. */
+static void build_cache(struct cpuid_policy *p, const struct cpuid_config *cfg)
 {
+    struct cpuid_leaf *out = p->cache;
+    uint32_t cores = MIN(1u << id_bits(p), 64u);
+
     for (uint32_t sub = 0; sub < CPUID_NR_CACHE; sub++) {
-        cfg->read(leaf, sub, &out[sub]);
+        cfg->read(4, sub, &out[sub]);
         if (!(out[sub].a & 0x1f)) {
             out[sub] = (struct cpuid_leaf){ 0 };
             return;
         }
-        out[sub].a = keep(out[sub].a, GENMASK(13, 0));
+        out[sub].a = keep(out[sub].a, GENMASK(13, 0)) | (cores - 1) << 26;
     }
 }
 
@@ -166,6 +181,8 @@ static void build_ext(struct cpuid_policy *p, const struct cpuid_config *cfg)
     l.d = keep(l.d, EXT1_D);
     if (!(p->xcr0 & XCR0_AVX))
         l.c &= ~(uint32_t)EXT1_C_AVX;
+    if (p->nr_vcpus > 1 && !p->intel)
+        l.c |= EXT1_C_CMP_LEGACY;
     p->ext[1] = l;
     if (p->max_ext >= CPUID_EXT_BASE + 7) {
         cfg->read(CPUID_EXT_BASE + 7, 0, &l);
@@ -180,6 +197,8 @@ static void build_ext(struct cpuid_policy *p, const struct cpuid_config *cfg)
             bits = cfg->addr_bits;
         p->ext[8].a = keep(l.a, 0xff00) | bits;
         p->ext[8].b = keep(l.b, EXT8_B);
+        if (!p->intel) /* cores less one, and how many bits of the APIC id name them */
+            p->ext[8].c = MIN(p->nr_vcpus - 1u, 255u) | id_bits(p) << 12;
     }
     if (p->max_ext >= CPUID_EXT_BASE + 0x21) {
         cfg->read(CPUID_EXT_BASE + 0x21, 0, &l);
@@ -210,12 +229,12 @@ void cpuid_policy_build(struct cpuid_policy *p, const struct cpuid_config *cfg)
 
     memset(p, 0, sizeof(*p));
     p->xcr0 = cfg->xcr0;
-    p->nr_vcpus = (uint16_t)cfg->nr_vcpus;
+    p->nr_vcpus = (uint16_t)MAX(cfg->nr_vcpus, 1u);
     cfg->read(0, 0, &host0);
     build_basic(p, cfg);
     build_leaf7(p, cfg, host0.a);
     if (p->intel && host0.a >= 4)
-        build_cache(p->cache, 4, cfg);
+        build_cache(p, cfg);
     build_xstate(p, cfg);
     build_ext(p, cfg);
     build_xen(p, cfg);

@@ -78,7 +78,7 @@ struct insn {
     uint8_t rm;     /* register number of the r/m operand if !mem */
     bool reg_high;  /* reg means bits 15:8 of rAX..rBX, i.e. AH, CH, DH, BH */
     bool rm_high;   /* rm likewise */
-    uint8_t seg;    /* enum insn_seg of the memory operand, overrides applied; for strings: of rSI */
+    uint8_t seg;    /* enum insn_seg of the memory operand, overrides applied; strings: of rSI */
     uint8_t base, index, scale; /* enum insn_reg; scale is a shift, 0 to 3 */
     uint8_t rep;    /* INSN_REP or INSN_REPNE prefix (the last one counts) */
     bool lock;

@@ -6,54 +6,7 @@
 #ifndef XL_CPU_DECODE_TABLE_H
 #define XL_CPU_DECODE_TABLE_H
 
-#include "cpu/decode.h"
-
-/* Bits 7:0 of an entry: enum insn_op, or enum insn_group with GROUP. */
-enum insn_group {
-    GROUP_ALU, GROUP_POP, GROUP_MOV, GROUP_TEST, GROUP_INC, GROUP_CALL, /* one-byte map */
-    GROUP_SYS, GROUP_DESC, GROUP_BIT, GROUP_CX8, GROUP_FENCE, GROUP_SSE, GROUP_JMPE, /* 0F */
-    GROUP_MOVNTI,
-    GROUP_MOVBE, GROUP_INV, GROUP_NTDQA, /* 0F 38 */
-};
-
-#define OP_MASK 0xffu
-#define MODRM   BIT32(8)
-#define IMM(k)  ((uint32_t)(k) << 9) /* enum imm_kind, bits 12:9 */
-#define BYTE    BIT32(13) /* operands of one byte */
-#define D64     BIT32(14) /* 64-bit operands by default in 64-bit mode */
-#define F64     BIT32(15) /* near branch: 66 is ignored in 64-bit mode */
-#define I64     BIT32(16) /* undefined in 64-bit mode */
-#define UD      BIT32(17)
-#define RD      BIT32(18) /* memory operand is read, */
-#define WR      BIT32(19) /* written */
-#define FIRST   BIT32(20) /* r/m is the first operand */
-#define SREG    BIT32(21) /* the other operand is ModRM.reg */
-#define SIMM    BIT32(22) /* or an immediate */
-#define GROUP   BIT32(23)
-#define MEMONLY BIT32(24) /* undefined with a register */
-#define REGONLY BIT32(25) /* always a register, ModRM.mod is ignored */
-#define PREFIX  BIT32(26)
-#define MEM1    BIT32(27) /* memory operand of 1, 2 bytes whatever the operand size */
-#define MEM2    BIT32(28)
-#define STRING  BIT32(29)
-#define SPECIAL BIT32(30) /* decode_special() has more to say */
-#define ESCAPE  BIT32(31) /* 0F, or perhaps VEX, EVEX or XOP */
-#define BIT32(n) (1u << (n))
-
-enum imm_kind {
-    IMM_NONE,
-    IMM_B,     /* 1 byte, sign extended */
-    IMM_Z,     /* 2 or 4 bytes, by operand size */
-    IMM_V,     /* 2, 4 or 8 bytes */
-    IMM_W,     /* 2 bytes */
-    IMM_WB,    /* 2 and 1 (ENTER) */
-    IMM_FAR,   /* offset of 2 or 4 bytes and selector */
-    IMM_MOFFS, /* address */
-    IMM_4,     /* 4 bytes */
-};
-
-#define IB IMM(IMM_B)
-#define IZ IMM(IMM_Z)
+#include "cpu/decode_impl.h"
 
 /* ADD and its seven relatives: r/m with register both ways, accumulator with immediate. */
 #define ALU(base, op, write)                                                                       \

@@ -3,50 +3,9 @@
  * Executes instructions on emulated memory.  Order matters everywhere: memory is accessed first and
  * registers change last, so that a callback's error leaves the guest as it was.
  */
-#include "cpu/emulate.h"
+#include "cpu/emulate_impl.h"
 
 #include "lib/errno.h"
-
-#define FLAG_CF BIT(0)
-#define FLAG_PF BIT(2)
-#define FLAG_AF BIT(4)
-#define FLAG_ZF BIT(6)
-#define FLAG_SF BIT(7)
-#define FLAG_DF BIT(10)
-#define FLAG_OF BIT(11)
-#define ARITH_FLAGS (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
-
-/* What each step needs; lives on insn_emulate()'s stack. */
-struct emul {
-    const struct insn *insn;
-    struct emul_regs *regs;
-    const struct emul_ops *ops;
-    void *ctx;
-    enum cpu_mode mode;
-};
-
-static inline uint64_t mask_of(unsigned size)
-{
-    return ~0ull >> (64 - 8 * size);
-}
-
-static inline uint64_t get_reg(const struct emul_regs *regs, unsigned reg, bool high, unsigned size)
-{
-    return regs->gpr[reg] >> (high ? 8 : 0) & mask_of(size);
-}
-
-static inline void set_reg(struct emul_regs *regs, unsigned reg, bool high, unsigned size,
-                           uint64_t val)
-{
-    uint64_t mask;
-
-    if (size >= 4) {
-        regs->gpr[reg] = val & mask_of(size);
-        return;
-    }
-    mask = mask_of(size) << (high ? 8 : 0);
-    regs->gpr[reg] = (regs->gpr[reg] & ~mask) | (val << (high ? 8 : 0) & mask);
-}
 
 uint64_t emul_get_reg(const struct emul_regs *regs, unsigned reg, bool high, unsigned size)
 {
@@ -56,19 +15,6 @@ uint64_t emul_get_reg(const struct emul_regs *regs, unsigned reg, bool high, uns
 void emul_set_reg(struct emul_regs *regs, unsigned reg, bool high, unsigned size, uint64_t val)
 {
     set_reg(regs, reg, high, size, val);
-}
-
-/* Linear address of an offset into a segment (Intel SDM vol 1, 3.4.2.1 and 3.4.4). */
-static inline uint64_t linear(const struct emul *e, unsigned seg, uint64_t offset)
-{
-    if (e->mode == CPU_MODE_64) {
-        if (seg >= SEG_FS && e->ops->seg_base)
-            offset += e->ops->seg_base(e->ctx, seg);
-        return offset;
-    }
-    if (e->ops->seg_base)
-        offset += e->ops->seg_base(e->ctx, seg);
-    return (uint32_t)offset;
 }
 
 /* Effective address, not yet cut to the address size. */
@@ -97,16 +43,6 @@ uint64_t insn_mem_addr(const struct insn *insn, enum cpu_mode mode, const struct
     struct emul e = { insn, (struct emul_regs *)(uintptr_t)regs, ops, ctx, mode };
 
     return operand(&e);
-}
-
-static inline int done(const struct emul *e)
-{
-    uint64_t rip = e->regs->rip + e->insn->len;
-
-    if (e->mode != CPU_MODE_64)
-        rip &= e->mode == CPU_MODE_32 ? 0xffffffff : 0xffff;
-    e->regs->rip = rip;
-    return EMUL_DONE;
 }
 
 /* The operand beside r/m. */
@@ -169,8 +105,7 @@ static uint64_t alu_sub(uint64_t a, uint64_t b, unsigned borrow, unsigned size, 
     return res;
 }
 
-/* One operation with two operands; `flags` holds RFLAGS and receives the new ones. */
-static uint64_t alu(unsigned op, uint64_t a, uint64_t b, unsigned size, uint64_t *flags)
+uint64_t emul_arith(unsigned op, uint64_t a, uint64_t b, unsigned size, uint64_t *flags)
 {
     uint64_t rest = *flags & ~ARITH_FLAGS, f = 0, res;
     unsigned carry = *flags & FLAG_CF ? 1 : 0;
@@ -272,9 +207,9 @@ static int emul_alu(const struct emul *e)
     if (rc)
         return rc;
     if (insn->rm_first)
-        res = alu(insn->op, mem, other, insn->opsize, &flags);
+        res = emul_arith(insn->op, mem, other, insn->opsize, &flags);
     else
-        res = alu(insn->op, other, mem, insn->opsize, &flags);
+        res = emul_arith(insn->op, other, mem, insn->opsize, &flags);
     if (insn->access & INSN_WRITE) {
         rc = write_back(e, addr, mem, res);
         if (rc)
@@ -300,10 +235,10 @@ static int emul_unary(const struct emul *e)
         res = ~mem & mask_of(insn->opsize);
         break;
     case INSN_NEG:
-        res = alu(INSN_SUB, 0, mem, insn->opsize, &flags);
+        res = emul_arith(INSN_SUB, 0, mem, insn->opsize, &flags);
         break;
     default: /* the carry survives INC and DEC */
-        res = alu(insn->op == INSN_INC ? INSN_ADD : INSN_SUB, mem, 1, insn->opsize, &flags);
+        res = emul_arith(insn->op == INSN_INC ? INSN_ADD : INSN_SUB, mem, 1, insn->opsize, &flags);
         flags = (flags & ~FLAG_CF) | cf;
         break;
     }
@@ -324,7 +259,7 @@ static int emul_exchange(const struct emul *e)
     if (rc)
         return rc;
     if (insn->op == INSN_XADD)
-        val = alu(INSN_XADD, mem, val, insn->opsize, &flags);
+        val = emul_arith(INSN_XADD, mem, val, insn->opsize, &flags);
     rc = write_back(e, addr, mem, val);
     if (rc)
         return rc;
@@ -343,7 +278,7 @@ static int emul_cmpxchg(const struct emul *e)
 
     if (rc)
         return rc;
-    alu(INSN_CMP, acc, mem, insn->opsize, &flags);
+    emul_arith(INSN_CMP, acc, mem, insn->opsize, &flags);
     rc = write_back(e, addr, mem, acc == mem ? source(e) : mem);
     if (rc)
         return rc;
@@ -353,7 +288,7 @@ static int emul_cmpxchg(const struct emul *e)
     return done(e);
 }
 
-/* BT and its relatives.  A bit number in a register reaches beyond the operand, in both directions. */
+/* BT and its relatives.  A bit number in a register reaches beyond the operand, both ways. */
 static int emul_bit(const struct emul *e)
 {
     const struct insn *insn = e->insn;
@@ -379,7 +314,7 @@ static int emul_bit(const struct emul *e)
     return done(e);
 }
 
-/* Width of the stack pointer.  Outside of 64-bit mode code and stack are taken to be of one size. */
+/* Width of the stack pointer.  Outside of 64-bit mode it is taken to be that of the code. */
 static unsigned stack_size(const struct emul *e)
 {
     return e->mode == CPU_MODE_64 ? 8 : e->mode == CPU_MODE_32 ? 4 : 2;
@@ -430,159 +365,16 @@ static int emul_sse(const struct emul *e)
         return -EOPNOTSUPP;
     if (store)
         e->ops->get_xmm(e->ctx, insn->reg, val);
-    rc = store ? e->ops->write(e->ctx, addr, part, val[0] & mask_of(part)) :
-                 e->ops->read(e->ctx, addr, part, &val[0]);
+    rc = store ? e->ops->write(e->ctx, addr, part, val[0] & mask_of(part))
+               : e->ops->read(e->ctx, addr, part, &val[0]);
     if (!rc && size == 16)
-        rc = store ? e->ops->write(e->ctx, addr + 8, 8, val[1]) :
-                     e->ops->read(e->ctx, addr + 8, 8, &val[1]);
+        rc = store ? e->ops->write(e->ctx, addr + 8, 8, val[1])
+                   : e->ops->read(e->ctx, addr + 8, 8, &val[1]);
     if (rc)
         return rc;
     if (!store)
         e->ops->set_xmm(e->ctx, insn->reg, val);
     return done(e);
-}
-
-/* String instructions */
-
-static uint64_t string_addr(const struct emul *e, unsigned reg)
-{
-    uint64_t offset = get_reg(e->regs, reg, false, e->insn->addrsize);
-
-    return linear(e, reg == REG_RDI ? SEG_ES : e->insn->seg, offset);
-}
-
-/* Moves rSI or rDI to the next element. */
-static void string_step(const struct emul *e, unsigned reg)
-{
-    unsigned width = e->insn->addrsize;
-    uint64_t v = get_reg(e->regs, reg, false, width);
-
-    v = e->regs->rflags & FLAG_DF ? v - e->insn->opsize : v + e->insn->opsize;
-    set_reg(e->regs, reg, false, width, v);
-}
-
-static int string_read(const struct emul *e, unsigned reg, uint64_t *val)
-{
-    return e->ops->read(e->ctx, string_addr(e, reg), e->insn->opsize, val);
-}
-
-static int string_write(const struct emul *e, uint64_t val)
-{
-    return e->ops->write(e->ctx, string_addr(e, REG_RDI), e->insn->opsize, val);
-}
-
-/* MOVS, STOS, LODS: one element. */
-static int string_copy(const struct emul *e)
-{
-    unsigned size = e->insn->opsize, op = e->insn->op;
-    uint64_t val = get_reg(e->regs, REG_RAX, false, size);
-    int rc = 0;
-
-    if (op != INSN_STOS)
-        rc = string_read(e, REG_RSI, &val);
-    if (!rc && op != INSN_LODS)
-        rc = string_write(e, val);
-    if (rc)
-        return rc;
-    if (op == INSN_LODS)
-        set_reg(e->regs, REG_RAX, false, size, val);
-    if (op != INSN_STOS)
-        string_step(e, REG_RSI);
-    if (op != INSN_LODS)
-        string_step(e, REG_RDI);
-    return 0;
-}
-
-/* CMPS and SCAS: one element. */
-static int string_compare(const struct emul *e)
-{
-    unsigned size = e->insn->opsize;
-    uint64_t a = get_reg(e->regs, REG_RAX, false, size), b;
-    int rc = 0;
-
-    if (e->insn->op == INSN_CMPS)
-        rc = string_read(e, REG_RSI, &a);
-    if (!rc)
-        rc = string_read(e, REG_RDI, &b);
-    if (rc)
-        return rc;
-    alu(INSN_CMP, a, b, size, &e->regs->rflags);
-    if (e->insn->op == INSN_CMPS)
-        string_step(e, REG_RSI);
-    string_step(e, REG_RDI);
-    return 0;
-}
-
-/* INS and OUTS: one element. */
-static int string_port(const struct emul *e)
-{
-    uint16_t port = (uint16_t)e->regs->gpr[REG_RDX];
-    unsigned size = e->insn->opsize;
-    uint64_t val;
-    int rc;
-
-    if (!e->ops->port_in || !e->ops->port_out)
-        return -EOPNOTSUPP;
-    if (e->insn->op == INSN_INS) {
-        rc = e->ops->port_in(e->ctx, port, size, &val);
-        if (!rc)
-            rc = string_write(e, val);
-    } else {
-        rc = string_read(e, REG_RSI, &val);
-        if (!rc)
-            rc = e->ops->port_out(e->ctx, port, size, val);
-    }
-    if (!rc)
-        string_step(e, e->insn->op == INSN_INS ? REG_RDI : REG_RSI);
-    return rc;
-}
-
-static int string_element(const struct emul *e)
-{
-    switch (e->insn->op) {
-    case INSN_CMPS:
-    case INSN_SCAS:
-        return string_compare(e);
-    case INSN_INS:
-    case INSN_OUTS:
-        return string_port(e);
-    default:
-        return string_copy(e);
-    }
-}
-
-/* REPE ends at a difference, REPNE at a match; other instructions only count. */
-static bool string_ends(const struct emul *e)
-{
-    bool zf = e->regs->rflags & FLAG_ZF;
-
-    if (e->insn->op != INSN_CMPS && e->insn->op != INSN_SCAS)
-        return false;
-    return e->insn->rep == INSN_REP ? !zf : zf;
-}
-
-static int emul_string(const struct emul *e)
-{
-    unsigned i, width = e->insn->addrsize;
-    int rc;
-
-    if (!e->insn->rep) {
-        rc = string_element(e);
-        return rc ? rc : done(e);
-    }
-    for (i = 0; i < EMUL_MAX_REPS; i++) {
-        uint64_t count = get_reg(e->regs, REG_RCX, false, width);
-
-        if (!count)
-            return done(e);
-        rc = string_element(e);
-        if (rc)
-            return rc;
-        set_reg(e->regs, REG_RCX, false, width, count - 1);
-        if (count == 1 || string_ends(e))
-            return done(e);
-    }
-    return EMUL_AGAIN;
 }
 
 static int emul_memory(const struct emul *e)

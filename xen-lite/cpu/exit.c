@@ -186,20 +186,42 @@ int cpu_port_access(struct cpu_vcpu *c, uint16_t port, unsigned size, bool write
     return port_undecided(c, port, size, write, val, res);
 }
 
-void exit_pio(struct cpu_vcpu *c, uint32_t access, uint64_t next_rip)
+static void port_done(struct cpu_vcpu *c)
+{
+    c->regs.rip = c->next_rip;
+    cpu_insn_done(c);
+}
+
+/* When the access is not decided, the same instruction is executed again later: rip stays. */
+static void port_write(struct cpu_vcpu *c, uint32_t access)
+{
+    uint64_t val = trap_all_ones(CPU_PIO_SIZE(access)) & c->regs.gpr[CPU_RAX];
+
+    if (likely(!cpu_port_access(c, CPU_PIO_PORT(access), CPU_PIO_SIZE(access), true, &val)))
+        port_done(c);
+}
+
+static void port_read(struct cpu_vcpu *c, uint32_t access)
 {
     unsigned size = CPU_PIO_SIZE(access);
-    uint64_t *rax = &c->regs.gpr[CPU_RAX], mask = ~0u >> (32 - 8 * size), val = *rax & mask;
-    bool write = !(access & CPU_PIO_IN);
+    uint64_t val = 0;
 
-    if (unlikely(access & CPU_PIO_STRING)) {
-        cpu_emulate(c, ~0ULL);
+    if (unlikely(cpu_port_access(c, CPU_PIO_PORT(access), size, false, &val)))
         return;
-    }
-    if (unlikely(cpu_port_access(c, CPU_PIO_PORT(access), size, write, &val)))
-        return; /* the same instruction again, when the answer is there */
-    if (!write) /* a 32-bit result clears the upper half (SDM vol. 1, 3.4.1.1) */
-        *rax = size == 4 ? val & mask : (*rax & ~mask) | (val & mask);
-    c->regs.rip = next_rip;
-    cpu_insn_done(c);
+    if (likely(size == 4)) /* a 32-bit result clears the upper half (SDM vol. 1, 3.4.1.1) */
+        c->regs.gpr[CPU_RAX] = (uint32_t)val;
+    else
+        emul_set_reg(&c->regs, CPU_RAX, false, size, val);
+    port_done(c);
+}
+
+void exit_pio(struct cpu_vcpu *c, uint32_t access, uint64_t next_rip)
+{
+    c->next_rip = next_rip;
+    if (unlikely(access & CPU_PIO_STRING))
+        cpu_emulate(c, ~0ULL);
+    else if (access & CPU_PIO_IN)
+        port_read(c, access);
+    else
+        port_write(c, access);
 }

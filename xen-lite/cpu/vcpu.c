@@ -61,7 +61,7 @@ void cpu_vcpu_reset(struct cpu_vcpu *c)
     c->pending.type = CPU_EVENT_NONE;
     c->nmi_pending = false;
     c->cr8 = 0;
-    c->shadow = false;
+    c->shadow = 0;
     memset(c->dr, 0, sizeof(c->dr));
     c->fetch.levels = 0;
     c->tlb_gen = 0; /* older than any p2m's: flush at the next entry */

@@ -129,10 +129,11 @@ struct cpu_vcpu {
     unsigned id;                  /* vCPU number in its domain */
     uint32_t apic_id;             /* 2 * id */
 
+    uint64_t next_rip;            /* of the port access that is being answered */
     struct cpu_event pending;     /* to inject at the next entry, before anything else */
     bool nmi_pending;             /* atomic: an NMI waits */
     uint8_t cr8;                  /* task priority: backend writes it after, reads it before a turn */
-    bool shadow;                  /* interrupts are held back for one instruction (STI, MOV SS): likewise */
+    uint8_t shadow;               /* interrupts are held back for one instruction (STI, MOV SS): likewise */
     bool flush_tlb;               /* drop this vCPU's translations at the next entry */
     uint64_t tlb_gen;             /* p2m generation with which the guest ran last */
     bool loaded;                  /* its FPU and debug state is in the registers of a CPU */
@@ -291,7 +292,7 @@ void cpu_insn_done_flags(struct cpu_vcpu *c);
 /* The same as cpu_skip() where rip is past the instruction already. */
 static inline void cpu_insn_done(struct cpu_vcpu *c)
 {
-    c->shadow = false;
+    c->shadow = 0;
     if (unlikely(c->regs.rflags & (RFLAGS_RF | RFLAGS_TF)))
         cpu_insn_done_flags(c);
 }

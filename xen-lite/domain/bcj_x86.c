@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The x86 branch filter of XZ.  An E8 or E9 byte with a plausible operand (highest byte 00 or FF) had
- * its target made absolute by the encoder.  A byte that looks like an opcode but was left alone
+ * The x86 branch filter of XZ.  An E8 or E9 byte with a plausible operand (highest byte 00 or FF)
+ * had its target made absolute by the encoder.  A byte that looks like an opcode but was left alone
  * makes those in the next bytes, which overlap its operand, doubtful; encoder and decoder track
  * the same doubt in a mask of the last three bytes, bit 0 being the nearest.
  */
@@ -94,8 +94,7 @@ void bcj_x86_decode(uint8_t *buf, size_t len, uint32_t start)
             i++;
             continue;
         }
-        put_le32(buf + i + 1,
-                 to_relative(get_le32(buf + i + 1), start + (uint32_t)i + 5, mask));
+        put_le32(buf + i + 1, to_relative(get_le32(buf + i + 1), start + (uint32_t)i + 5, mask));
         i += 5;
     }
 }

@@ -48,7 +48,10 @@ static int payload_type(const uint8_t *p, size_t len, enum kernel_payload *type)
 {
     if (is_elf(p, len))
         *type = KERNEL_ELF;
-    else if (len >= 6 && !memcmp(p, "\xfd" "7zXZ", 6))
+    else if (len >= 6 && !memcmp(p,
+                                 "\xfd"
+                                 "7zXZ",
+                                 6))
         *type = KERNEL_XZ;
     else if (len >= 4 && get_le32(p) == 0xfd2fb528)
         *type = KERNEL_ZSTD;

@@ -72,10 +72,12 @@ size_t ctl_acpi_size(const struct ctl_acpi_args *a)
     size_t xsdt = HEADER_LEN + 8 * ((size_t)acpi_nr_tables() + 1);
 
     return ALIGN_UP(ALIGN_UP((size_t)RSDP_LEN, TABLE_ALIGN) + ALIGN_UP(madt_len(a), TABLE_ALIGN) +
-                        xsdt, PAGE_SIZE);
+                        xsdt,
+                    PAGE_SIZE);
 }
 
-static void fill_header(struct acpi_table_header *h, const char *sig, uint32_t len, uint8_t revision)
+static void fill_header(struct acpi_table_header *h, const char *sig, uint32_t len,
+                        uint8_t revision)
 {
     const struct acpi_table_header *fadt = acpi_find("FACP", 0);
 
@@ -97,8 +99,8 @@ static void seal(struct acpi_table_header *h)
 }
 
 /*
- * MADT (ACPI 6.4, 5.2.12).  PCAT_COMPAT stays clear: the domain has no 8259s.  The UID is the vCPU's
- * number, which Linux uses in hypercalls.
+ * MADT (ACPI 6.4, 5.2.12).  PCAT_COMPAT stays clear: the domain has no 8259s.  The UID is the
+ * vCPU's number, which Linux uses in hypercalls.
  */
 static void write_madt(const struct ctl_acpi_args *a, uint8_t *table)
 {
@@ -168,8 +170,8 @@ int ctl_acpi_build(const struct ctl_acpi_args *a, void *buf, size_t size, uint64
     size_t xsdt = madt + ALIGN_UP(madt_len(a), TABLE_ALIGN);
     uint8_t *p = buf;
 
-    if (!a->nr_vcpus || a->nr_vcpus > ACPI_MAX_CPUS || gpa & (PAGE_SIZE - 1) ||
-        gpa >= BIT(32) || size > BIT(32) - gpa)
+    if (!a->nr_vcpus || a->nr_vcpus > ACPI_MAX_CPUS || gpa & (PAGE_SIZE - 1) || gpa >= BIT(32) ||
+        size > BIT(32) - gpa)
         return -EINVAL;
     if (size < ctl_acpi_size(a))
         return -ENOSPC;

@@ -93,8 +93,8 @@ int ctl_memmap_build(const struct boot_mem *host, unsigned nr_host, uint64_t quo
     all.nr = (unsigned)nr;
 
     sum = apply_quota(&all, quota, &split);
-    nr = split.full ? -E2BIG :
-                      boot_mem_sanitize(split.mem, split.nr, MIN(max, (unsigned)CTL_MAX_MEMMAP));
+    nr = split.full ? -E2BIG
+                    : boot_mem_sanitize(split.mem, split.nr, MIN(max, (unsigned)CTL_MAX_MEMMAP));
     if (nr < 0)
         return nr;
     memcpy(out, split.mem, (unsigned)nr * sizeof(*out));

@@ -5,8 +5,7 @@
  * Each member belongs to the subsystem whose type it is, together with its lock. What this header itself owns is protected
  * by domain.lock, or written once at creation. A struct domain is freed when its last reference goes.
  *
- * Order of locks: domain list, domain.lock, evtchn tables (by ascending domid), grant table, p2m, IOMMU (device table, unit), vIO-APIC, girq,
- * remapping table, vector allocation, run queue, timer queue, frame allocator, console. docs/architecture.md has the reasons.
+ * The order of locks is in docs/architecture.md.
  */
 #ifndef XL_DOMAIN_DOMAIN_H
 #define XL_DOMAIN_DOMAIN_H

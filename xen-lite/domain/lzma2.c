@@ -18,11 +18,11 @@
 #define PROB_MOVE 5
 #define RANGE_TOP (1u << 24)
 
-#define MATCH_MIN         2
-#define LITERAL_STATES    7 /* states below this one follow a literal */
-#define DIST_MODEL_START  4
-#define DIST_MODEL_END    14
-#define DIST_ALIGN_BITS   4
+#define MATCH_MIN        2
+#define LITERAL_STATES   7 /* states below this one follow a literal */
+#define DIST_MODEL_START 4
+#define DIST_MODEL_END   14
+#define DIST_ALIGN_BITS  4
 
 struct range {
     uint32_t range, code;
@@ -124,7 +124,7 @@ always_inline uint32_t direct_bits(struct range *rc, unsigned bits)
     return value;
 }
 
-/* A literal after a match: the byte at the last distance predicts it, up to the first difference. */
+/* A literal after a match: the byte at the last distance predicts it up to the first difference. */
 always_inline unsigned matched_literal(struct range *rc, uint16_t *probs, unsigned match)
 {
     unsigned m = 1, offset = 0x100;
@@ -271,9 +271,10 @@ static int decode_chunk(struct lzma2 *s, const uint8_t *in, const uint8_t *in_en
             uint16_t *lit = p->literal[((pos & lp_mask) << lc) + (prev >> (8 - lc))];
 
             if (state < LITERAL_STATES)
-                *out++ = (uint8_t)tree8(&rc, lit);
+                *out = (uint8_t)tree8(&rc, lit);
             else
-                *out = (uint8_t)matched_literal(&rc, lit, out[-1 - (size_t)d[0]]), out++;
+                *out = (uint8_t)matched_literal(&rc, lit, out[-1 - (ptrdiff_t)d[0]]);
+            out++;
             state = state_after_literal(state);
             continue;
         }

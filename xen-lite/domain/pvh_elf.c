@@ -44,8 +44,7 @@ static int open_elf(const void *data, size_t len, struct elf *e)
     uint16_t type;
 
     /* 64 bits, little-endian, version 1 */
-    if (len < EHDR_LEN || memcmp(p, "\177ELF\2\1\1", 7) ||
-        get_le16(p + EHDR_MACHINE) != EM_X86_64)
+    if (len < EHDR_LEN || memcmp(p, "\177ELF\2\1\1", 7) || get_le16(p + EHDR_MACHINE) != EM_X86_64)
         return -EINVAL;
     type = get_le16(p + EHDR_TYPE);
     if (type != ET_EXEC && type != ET_DYN)

@@ -5,8 +5,8 @@
  */
 #include "domain/start_info.h"
 
-#include <xen/xen.h>
 #include <xen/arch-x86/hvm/start_info.h>
+#include <xen/xen.h>
 
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -24,8 +24,8 @@ static struct layout lay_out(const struct start_info_args *a)
 
     l.modlist = ALIGN_UP(sizeof(struct hvm_start_info), CHUNK_ALIGN);
     l.memmap = l.modlist + ALIGN_UP(sizeof(struct hvm_modlist_entry), CHUNK_ALIGN);
-    l.cmdline = l.memmap + ALIGN_UP(a->nr_memmap * sizeof(struct hvm_memmap_table_entry),
-                                    CHUNK_ALIGN);
+    l.cmdline =
+        l.memmap + ALIGN_UP(a->nr_memmap * sizeof(struct hvm_memmap_table_entry), CHUNK_ALIGN);
     l.total = l.cmdline + (a->cmdline ? strlen(a->cmdline) : 0) + 1;
     return l;
 }

@@ -29,8 +29,8 @@
  * aligned: RAM shrinks and leaves a reserved page where it did, everything else grows.
  *
  * Returns the number of entries in `out` (sorted, no overlaps), -E2BIG if `max` (at most
- * CTL_MAX_MEMMAP counts) is too small, -EINVAL if a carved range is empty, wraps or is RAM.  *given,
- * if not NULL, receives the bytes of RAM that were given: less than `quota` on a small machine.
+ * CTL_MAX_MEMMAP counts) is too small, -EINVAL if a carved range is empty, wraps or is RAM.
+ * *given, if not NULL, receives the bytes of RAM given: less than `quota` on a small machine.
  * Boot CPU only.
  */
 int ctl_memmap_build(const struct boot_mem *host, unsigned nr_host, uint64_t quota,
@@ -72,12 +72,12 @@ static inline uint32_t ctl_vcpu_apic_id(unsigned vcpu)
 
 /* The start info. */
 struct start_info_args {
-    const char *cmdline;            /* kernel's; may be NULL */
-    uint64_t initrd, initrd_size;   /* GPA and bytes; size 0: no initrd */
-    uint64_t rsdp;                  /* GPA */
+    const char *cmdline;          /* kernel's; may be NULL */
+    uint64_t initrd, initrd_size; /* GPA and bytes; size 0: no initrd */
+    uint64_t rsdp;                /* GPA */
     const struct boot_mem *memmap;
     unsigned nr_memmap;
-    bool control;                   /* sets the PRIVILEGED and INITDOMAIN flags */
+    bool control; /* sets the PRIVILEGED and INITDOMAIN flags */
 };
 
 /* Bytes that start_info_build() needs; a multiple of PAGE_SIZE. */

@@ -11,13 +11,13 @@
 #include "lib/le.h"
 #include "lib/string.h"
 
-#define HEADER_LEN    12
-#define FOOTER_LEN    12
-#define FILTER_X86    0x04
-#define FILTER_LZMA2  0x21
-#define MAX_BLOCKS    64
-#define CRC32_POLY    0xedb88320u
-#define CRC64_POLY    0xc96c5795d7870f42ull
+#define HEADER_LEN   12
+#define FOOTER_LEN   12
+#define FILTER_X86   0x04
+#define FILTER_LZMA2 0x21
+#define MAX_BLOCKS   64
+#define CRC32_POLY   0xedb88320u
+#define CRC64_POLY   0xc96c5795d7870f42ull
 
 enum check { CHECK_NONE = 0, CHECK_CRC32 = 1, CHECK_CRC64 = 4 };
 
@@ -134,7 +134,11 @@ static int stream_header(struct xz *x)
 {
     const uint8_t *p = x->in;
 
-    if (x->end - p < HEADER_LEN || memcmp(p, "\xfd" "7zXZ", 6) ||
+    if (x->end - p < HEADER_LEN ||
+        memcmp(p,
+               "\xfd"
+               "7zXZ",
+               6) ||
         get_le32(p + 8) != crc32(x, p + 6, 2))
         return -EINVAL;
     x->in += HEADER_LEN;
@@ -246,7 +250,8 @@ static int read_block(struct xz *x, uint8_t *out, size_t out_max, size_t *out_le
         return -EINVAL;
     x->in += used;
     x->block[x->nr_blocks++] = (struct block_size){
-        .unpadded = (uint64_t)(x->in - b.header) + x->check_len, .unpacked = *out_len,
+        .unpadded = (uint64_t)(x->in - b.header) + x->check_len,
+        .unpacked = *out_len,
     };
     if (padding(x, b.header))
         return -EINVAL;

@@ -10,15 +10,15 @@
 #include "lib/le.h"
 #include "lib/string.h"
 
-#define ZSTD_MAGIC     0xfd2fb528u
-#define SKIPPABLE      0x184d2a50u /* to 5f */
-#define MAX_BLOCK      (128u << 10)
-#define LL_SYMBOLS     36
-#define ML_SYMBOLS     53
-#define OF_SYMBOLS     32
-#define LL_MAX_LOG     9
-#define ML_MAX_LOG     9
-#define OF_MAX_LOG     8
+#define ZSTD_MAGIC 0xfd2fb528u
+#define SKIPPABLE  0x184d2a50u /* to 5f */
+#define MAX_BLOCK  (128u << 10)
+#define LL_SYMBOLS 36
+#define ML_SYMBOLS 53
+#define OF_SYMBOLS 32
+#define LL_MAX_LOG 9
+#define ML_MAX_LOG 9
+#define OF_MAX_LOG 8
 
 enum block_type { BLOCK_RAW, BLOCK_RLE, BLOCK_COMPRESSED, BLOCK_RESERVED };
 enum literals_type { LITERALS_RAW, LITERALS_RLE, LITERALS_COMPRESSED, LITERALS_TREELESS };
@@ -43,29 +43,29 @@ struct code {
 };
 
 static const struct code ll_codes[LL_SYMBOLS] = {
-    { 0, 0 },     { 1, 0 },     { 2, 0 },     { 3, 0 },     { 4, 0 },      { 5, 0 },
-    { 6, 0 },     { 7, 0 },     { 8, 0 },     { 9, 0 },     { 10, 0 },     { 11, 0 },
-    { 12, 0 },    { 13, 0 },    { 14, 0 },    { 15, 0 },    { 16, 1 },     { 18, 1 },
-    { 20, 1 },    { 22, 1 },    { 24, 2 },    { 28, 2 },    { 32, 3 },     { 40, 3 },
-    { 48, 4 },    { 64, 6 },    { 128, 7 },   { 256, 8 },   { 512, 9 },    { 1024, 10 },
+    { 0, 0 },     { 1, 0 },     { 2, 0 },     { 3, 0 },      { 4, 0 },      { 5, 0 },
+    { 6, 0 },     { 7, 0 },     { 8, 0 },     { 9, 0 },      { 10, 0 },     { 11, 0 },
+    { 12, 0 },    { 13, 0 },    { 14, 0 },    { 15, 0 },     { 16, 1 },     { 18, 1 },
+    { 20, 1 },    { 22, 1 },    { 24, 2 },    { 28, 2 },     { 32, 3 },     { 40, 3 },
+    { 48, 4 },    { 64, 6 },    { 128, 7 },   { 256, 8 },    { 512, 9 },    { 1024, 10 },
     { 2048, 11 }, { 4096, 12 }, { 8192, 13 }, { 16384, 14 }, { 32768, 15 }, { 65536, 16 },
 };
 
 /* Codes 0 to 31 are lengths 3 to 34. */
 static const struct code ml_codes[ML_SYMBOLS - 32] = {
-    { 35, 1 },    { 37, 1 },     { 39, 1 },     { 41, 1 },     { 43, 2 },    { 47, 2 },
-    { 51, 3 },    { 59, 3 },     { 67, 4 },     { 83, 4 },     { 99, 5 },    { 131, 7 },
-    { 259, 8 },   { 515, 9 },    { 1027, 10 },  { 2051, 11 },  { 4099, 12 }, { 8195, 13 },
+    { 35, 1 },     { 37, 1 },     { 39, 1 },     { 41, 1 },    { 43, 2 },    { 47, 2 },
+    { 51, 3 },     { 59, 3 },     { 67, 4 },     { 83, 4 },    { 99, 5 },    { 131, 7 },
+    { 259, 8 },    { 515, 9 },    { 1027, 10 },  { 2051, 11 }, { 4099, 12 }, { 8195, 13 },
     { 16387, 14 }, { 32771, 15 }, { 65539, 16 },
 };
 
 static const int16_t ll_default[LL_SYMBOLS] = {
-    4, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 2, 2,
+    4, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1,  1,  2,  2,
     2, 2, 2, 2, 2, 2, 2, 3, 2, 1, 1, 1, 1, 1, -1, -1, -1, -1,
 };
 
 static const int16_t ml_default[ML_SYMBOLS] = {
-    1, 4, 3, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+    1, 4, 3, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,  1,  1,  1,  1,  1,  1,  1,
     1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1,
 };
 

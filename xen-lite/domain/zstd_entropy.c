@@ -48,8 +48,8 @@ static uint32_t forward_peek(const struct forward *f, unsigned n)
 }
 
 /*
- * One probability: values up to `remaining` + 1 fit in `bits` bits, and the small ones in one bit less
- * (4.1.1).  -1 stands for "less than one".
+ * One probability: values up to `remaining` + 1 fit in `bits` bits, and the small ones in one bit
+ * less (4.1.1).  -1 stands for "less than one".
  */
 static int read_prob(struct forward *f, unsigned remaining)
 {

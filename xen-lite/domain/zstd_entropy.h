@@ -37,7 +37,7 @@ struct huf_table {
 struct bits {
     const uint8_t *start, *p; /* p: where `word` was loaded from */
     uint64_t word;
-    unsigned used, limit;     /* limit: bits that `word` holds once p is at the start */
+    unsigned used, limit; /* limit: bits that `word` holds once p is at the start */
 };
 
 /* 0, or -EINVAL for an empty stream or one without its end mark. */
@@ -94,7 +94,7 @@ int fse_build(struct fse_table *t, const int16_t *prob, unsigned nr_symbols, uns
 /* A table of one symbol that takes no bits. */
 void fse_build_rle(struct fse_table *t, uint8_t symbol);
 
-/* Reads a tree description; `weights` is used on the way.  Returns the bytes it takes or -EINVAL. */
+/* Reads a tree description, using `weights` on the way.  Returns its bytes or -EINVAL. */
 int huf_read(struct huf_table *t, const uint8_t *src, size_t len, struct fse_table *weights);
 
 /* Decodes one stream to exactly `n` bytes.  0 or -EINVAL. */

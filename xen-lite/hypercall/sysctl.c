@@ -9,6 +9,7 @@
 #include "hypercall/handlers.h"
 #include "iommu/iommu.h"
 #include "irq/time.h"
+#include "lib/assert.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "mm/frame.h"
@@ -254,8 +255,10 @@ static long debug_keys(struct vcpu *v, const struct xen_sysctl_debug_keys *op)
             return -EFAULT;
         if (key == 'q')
             print_domains();
+        else if (key == 'C')
+            panic("asked for by the debug key C");
         else if (key == 'h')
-            pr_info("keys: h this help, q domains and vCPUs");
+            pr_info("keys: h this help, q domains and vCPUs, C stop with a panic");
     }
     return 0;
 }

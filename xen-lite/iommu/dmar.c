@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Parser of the ACPI DMAR table (VT-d specification chapter 8) and the look-ups on its result. The buffer is
- * firmware's: every field is read with memcpy after a length check, nothing points into it afterwards.
+ * Parser of the ACPI DMAR table (VT-d specification chapter 8) and the look-ups on its result. The
+ * buffer is firmware's: every field is read with memcpy after a length check, nothing points into
+ * it afterwards.
  */
 #include "iommu/dmar.h"
 
@@ -9,13 +10,15 @@
 #include "lib/printf.h"
 #include "lib/string.h"
 
-/* VT-d specification 8.1: the ACPI header (36 bytes), host address width, flags, 10 reserved bytes */
-#define DMAR_HEADER_LEN 48
-#define DMAR_OFF_WIDTH 36
-#define DMAR_OFF_FLAGS 37
-#define DMAR_FLAG_INTR_REMAP BIT(0)
+/*
+ * VT-d specification 8.1: the ACPI header (36 bytes), host address width, flags, 10 reserved bytes
+ */
+#define DMAR_HEADER_LEN          48
+#define DMAR_OFF_WIDTH           36
+#define DMAR_OFF_FLAGS           37
+#define DMAR_FLAG_INTR_REMAP     BIT(0)
 #define DMAR_FLAG_X2APIC_OPT_OUT BIT(1)
-#define DMAR_FLAG_DMA_OPT_IN BIT(2)
+#define DMAR_FLAG_DMA_OPT_IN     BIT(2)
 
 /* 8.2: structure types */
 enum {
@@ -119,7 +122,9 @@ static int parse_scope(struct parser *p, size_t off, size_t end)
                           s->path[i].dev, s->path[i].fn);
     }
     if (steps == 1) {
-        /* IO-APIC and HPET scopes too: their path is the requester id of their messages (8.3.1.1) */
+        /*
+         * IO-APIC and HPET scopes too: their path is the requester id of their messages (8.3.1.1)
+         */
         s->bdf = (uint16_t)(s->start_bus << 8 | s->path[0].dev << 3 | s->path[0].fn);
         s->resolved = true;
     }
@@ -165,8 +170,8 @@ static int parse_drhd(struct parser *p, size_t off, size_t len)
     u->size = (uint32_t)PAGE_SIZE << order;
     u->segment = (uint16_t)get(p, off + 6, 2);
     u->base = get(p, off + 8, 8);
-    if (!u->base || (u->base & ~PAGE_MASK) || !fits(p, u->base) || !fits(p, u->base + u->size - 1) ||
-        u->base + u->size < u->base)
+    if (!u->base || (u->base & ~PAGE_MASK) || !fits(p, u->base) ||
+        !fits(p, u->base + u->size - 1) || u->base + u->size < u->base)
         return REFUSE(p, -EINVAL, "DRHD at offset %zu has its registers at %llx", off,
                       (unsigned long long)u->base);
     for (unsigned i = 0; i < info->nr_units; i++) {
@@ -247,7 +252,9 @@ static int parse_structure(struct parser *p, unsigned type, size_t off, size_t l
     case DMAR_RHSA:
         return parse_rhsa(p, off, len);
     default:
-        /* ANDD and SATC describe what is not used here; 8.2 asks to ignore types that are not known */
+        /*
+         * ANDD and SATC describe what is not used here; 8.2 asks to ignore types that are not known
+         */
         p->out->nr_skipped++;
         return 0;
     }
@@ -342,9 +349,9 @@ int dmar_parse(const void *table, size_t len, struct dmar_info *out, char *why, 
 }
 
 /* PCI-to-PCI bridge specification 1.2, 3.2: header type 1, bus numbers at 0x18 */
-#define PCI_VENDOR 0x00
-#define PCI_HEADER_TYPE 0x0e
-#define PCI_SECONDARY_BUS 0x19
+#define PCI_VENDOR          0x00
+#define PCI_HEADER_TYPE     0x0e
+#define PCI_SECONDARY_BUS   0x19
 #define PCI_SUBORDINATE_BUS 0x1a
 
 static bool read_bridge(dmar_cfg_read_fn read, uint16_t segment, uint16_t bdf, uint8_t *secondary,
@@ -356,7 +363,9 @@ static bool read_bridge(dmar_cfg_read_fn read, uint16_t segment, uint16_t bdf, u
         return false;
     *secondary = (uint8_t)read(segment, bdf, PCI_SECONDARY_BUS, 1);
     *subordinate = (uint8_t)read(segment, bdf, PCI_SUBORDINATE_BUS, 1);
-    /* buses behind a bridge have higher numbers; anything else is a bridge that nobody has set up */
+    /*
+     * buses behind a bridge have higher numbers; anything else is a bridge that nobody has set up
+     */
     return *secondary > bdf >> 8 && *subordinate >= *secondary;
 }
 
@@ -449,7 +458,9 @@ int dmar_unit_for(const struct dmar_info *info, uint16_t segment, uint16_t bdf)
 {
     int best = -ENODEV;
 
-    /* a unit that names the device beats one that names a bridge above it, which beats "all others" */
+    /*
+     * a unit that names the device beats one that names a bridge above it, which beats "all others"
+     */
     for (unsigned i = 0; i < info->nr_units; i++) {
         const struct dmar_unit *u = &info->unit[i];
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ACPI DMAR table: which remapping unit translates which device, memory that firmware wants mapped 1:1, and
- * the requester ids of IO-APICs and HPETs. Pure parsing, no hardware, no allocation; a table that breaks a rule is
- * refused as a whole, because half a description of who is protected is worse than none.
+ * The ACPI DMAR table: which remapping unit translates which device, memory that firmware wants
+ * mapped 1:1, and the requester ids of IO-APICs and HPETs. Pure parsing, no hardware, no
+ * allocation; a table that breaks a rule is refused as a whole, because half a description of who
+ * is protected is worse than none.
  *
  * No locking: filled once at boot, read only afterwards.
  */
@@ -11,12 +12,12 @@
 
 #include "lib/types.h"
 
-#define DMAR_MAX_UNITS 16
-#define DMAR_MAX_RMRRS 32
-#define DMAR_MAX_ATSRS 8
-#define DMAR_MAX_RHSAS 16
+#define DMAR_MAX_UNITS  16
+#define DMAR_MAX_RMRRS  32
+#define DMAR_MAX_ATSRS  8
+#define DMAR_MAX_RHSAS  16
 #define DMAR_MAX_SCOPES 128
-#define DMAR_MAX_PATH 8
+#define DMAR_MAX_PATH   8
 
 /* VT-d specification 8.3.1, device scope types */
 enum dmar_scope_type {
@@ -29,13 +30,13 @@ enum dmar_scope_type {
 
 struct dmar_scope {
     uint8_t type;
-    uint8_t enum_id;   /* IO-APIC id, HPET number or ACPI device number */
+    uint8_t enum_id; /* IO-APIC id, HPET number or ACPI device number */
     uint8_t start_bus;
     uint8_t path_len;
     struct {
         uint8_t dev, fn;
     } path[DMAR_MAX_PATH];
-    bool resolved;     /* bdf is known: a path of one step always, longer ones after dmar_resolve() */
+    bool resolved; /* bdf is known: a path of one step always, longer ones after dmar_resolve() */
     uint16_t bdf;
     uint8_t secondary, subordinate; /* buses behind a DMAR_SCOPE_BRIDGE, both 0 until resolved */
 };
@@ -46,10 +47,10 @@ struct dmar_scopes {
 };
 
 struct dmar_unit {
-    paddr_t base;      /* registers */
-    uint32_t size;     /* bytes of registers, at least a page */
+    paddr_t base;  /* registers */
+    uint32_t size; /* bytes of registers, at least a page */
     uint16_t segment;
-    bool include_all;  /* every device of the segment that no other unit names */
+    bool include_all; /* every device of the segment that no other unit names */
     struct dmar_scopes scopes;
 };
 
@@ -71,12 +72,12 @@ struct dmar_rhsa {
 };
 
 struct dmar_info {
-    uint8_t address_bits;  /* of the platform's DMA */
-    bool intr_remap;       /* firmware says that interrupt remapping may be used */
-    bool x2apic_opt_out;   /* firmware asks not to use x2APIC mode */
-    bool dma_opt_in;       /* firmware protected memory with the units before the hand-over */
+    uint8_t address_bits; /* of the platform's DMA */
+    bool intr_remap;      /* firmware says that interrupt remapping may be used */
+    bool x2apic_opt_out;  /* firmware asks not to use x2APIC mode */
+    bool dma_opt_in;      /* firmware protected memory with the units before the hand-over */
     unsigned nr_units, nr_rmrrs, nr_atsrs, nr_rhsas, nr_scopes;
-    unsigned nr_skipped;   /* structures that need nothing: ANDD, SATC, unknown types */
+    unsigned nr_skipped; /* structures that need nothing: ANDD, SATC, unknown types */
     struct dmar_unit unit[DMAR_MAX_UNITS];
     struct dmar_rmrr rmrr[DMAR_MAX_RMRRS];
     struct dmar_atsr atsr[DMAR_MAX_ATSRS];
@@ -85,8 +86,9 @@ struct dmar_info {
 };
 
 /*
- * Reads the table of `len` bytes (the buffer's length; the table's own may be smaller). 0; -EINVAL malformed,
- * -E2BIG more than the limits above: *out is then all zero, and `why` (may be NULL) says what and at which offset.
+ * Reads the table of `len` bytes (the buffer's length; the table's own may be smaller). 0; -EINVAL
+ * malformed, -E2BIG more than the limits above: *out is then all zero, and `why` (may be NULL) says
+ * what and at which offset.
  */
 int dmar_parse(const void *table, size_t len, struct dmar_info *out, char *why, size_t why_len);
 
@@ -94,8 +96,9 @@ int dmar_parse(const void *table, size_t len, struct dmar_info *out, char *why, 
 typedef uint32_t (*dmar_cfg_read_fn)(uint16_t segment, uint16_t bdf, uint16_t reg, unsigned width);
 
 /*
- * Follows device-scope paths through bridges with the bus numbers that the bridges hold now. A path that leads to
- * no bridge stays unresolved and matches nothing. Returns the number of unresolved scopes of PCI devices.
+ * Follows device-scope paths through bridges with the bus numbers that the bridges hold now. A path
+ * that leads to no bridge stays unresolved and matches nothing. Returns the number of unresolved
+ * scopes of PCI devices.
  */
 unsigned dmar_resolve(struct dmar_info *info, dmar_cfg_read_fn read);
 
@@ -110,8 +113,8 @@ const struct dmar_rmrr *dmar_rmrr_for(const struct dmar_info *info, uint16_t seg
 bool dmar_scope_matches(const struct dmar_scope *s, uint16_t bdf);
 
 /*
- * The IO-APIC with this APIC id, or the HPET with this number: its unit and the requester id that its interrupt
- * messages carry. 0 or -ENODEV.
+ * The IO-APIC with this APIC id, or the HPET with this number: its unit and the requester id that
+ * its interrupt messages carry. 0 or -ENODEV.
  */
 int dmar_special(const struct dmar_info *info, enum dmar_scope_type type, uint8_t enum_id,
                  unsigned *unit, uint16_t *sid);

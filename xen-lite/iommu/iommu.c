@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine's remapping units together: reading the DMAR table, whether and with which limits tables are shared with
- * the processors, turning everything on and off, and what status commands may know of units.
+ * The machine's remapping units together: reading the DMAR table, whether and with which limits
+ * tables are shared with the processors, turning everything on and off, and what status commands
+ * may know of units.
  */
 #include "iommu/iommu.h"
 
@@ -13,7 +14,7 @@
 #include "lib/string.h"
 #include "lib/time.h"
 
-#define DEFAULT_FAULT_LIMIT 256u
+#define DEFAULT_FAULT_LIMIT     256u
 #define DEFAULT_FAULT_WINDOW_MS 10000u
 
 struct iommu_state iommu = {
@@ -55,7 +56,10 @@ static void decide_intremap(void)
     iommu.intremap = all;
 }
 
-/* One unit that takes only 8-bit destinations binds them all: a vector may move to any unit's device. */
+/*
+ * One unit that takes only 8-bit destinations binds them all: a vector may move to any unit's
+ * device.
+ */
 static void decide_extended_dest(void)
 {
     bool all = true;
@@ -98,7 +102,9 @@ static void report_units(void)
                 "pages to %s, %s%s%s%s\n",
                 i, (unsigned long long)u->base, u->segment, u->include_all ? " (all others)" : "",
                 u->version >> 4, u->version & 15, u->levels, u->address_bits,
-                u->max_order == 18 ? "1 GiB" : u->max_order == 9 ? "2 MiB" : "4 KiB",
+                u->max_order == 18  ? "1 GiB"
+                : u->max_order == 9 ? "2 MiB"
+                                    : "4 KiB",
                 u->use_queue ? "queue" : "registers", u->use_ir ? ", interrupt remapping" : "",
                 u->coherent ? "" : ", not coherent", u->caching_mode ? ", caching mode" : "");
     }

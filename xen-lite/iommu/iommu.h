@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * DMA and interrupt remapping for the rest of the hypervisor, without any vendor's register names: which
- * unit translates which device, which domain owns it, flushes after a change of a domain's page table, and
- * interrupt remapping entries.
+ * DMA and interrupt remapping for the rest of the hypervisor, without any vendor's register names:
+ * which unit translates which device, which domain owns it, flushes after a change of a domain's
+ * page table, and interrupt remapping entries.
  *
- * A device translates through the very table of its owner's processors: its context entry holds the p2m's
- * root (or the sub-root one level down on a unit with 39-bit addresses). Devices that nobody owns are blocked,
- * their accesses fault and are counted.
+ * A device translates through the very table of its owner's processors: its context entry holds the
+ * p2m's root (or the sub-root one level down on a unit with 39-bit addresses). Devices that nobody
+ * owns are blocked, their accesses fault and are counted.
  *
- * Locking: two levels. The device lock (inside iommu.c) protects owners, states and fault counters; each
- * unit's lock protects its tables, its invalidation queue and its registers. Device lock before unit locks,
- * never two unit locks at once. Both are leaves for everybody else: no function here calls back into another
- * subsystem with a lock held, except the hooks set with iommu_set_hooks(), which say so.
- * All functions run with interrupts off, like the whole hypervisor.
+ * Locking: two levels. The device lock (inside iommu.c) protects owners, states and fault counters;
+ * each unit's lock protects its tables, its invalidation queue and its registers. Device lock
+ * before unit locks, never two unit locks at once. Both are leaves for everybody else: no function
+ * here calls back into another subsystem with a lock held, except the hooks set with
+ * iommu_set_hooks(), which say so. All functions run with interrupts off, like the whole
+ * hypervisor.
  */
 #ifndef XL_IOMMU_IOMMU_H
 #define XL_IOMMU_IOMMU_H
@@ -22,58 +23,63 @@
 struct p2m;
 
 #define IOMMU_MAX_UNITS 16
-/* A device's address everywhere in this interface: segment << 16 | bus << 8 | device << 3 | function. */
+/*
+ * A device's address everywhere in this interface: segment << 16 | bus << 8 | device << 3 |
+ * function.
+ */
 #define IOMMU_SBDF(seg, bdf) (((uint32_t)(seg) << 16) | (uint16_t)(bdf))
-#define IOMMU_DOMID_NONE 0xffffu
+#define IOMMU_DOMID_NONE     0xffffu
 
 struct iommu_options {
-    bool no_intremap; /* leave interrupt remapping off although units have it */
-    bool no_queue;    /* use the register interface for invalidation (implies no_intremap) */
-    bool x2apic;      /* the processors run in x2APIC mode: destinations have 32 bits */
+    bool no_intremap;     /* leave interrupt remapping off although units have it */
+    bool no_queue;        /* use the register interface for invalidation (implies no_intremap) */
+    bool x2apic;          /* the processors run in x2APIC mode: destinations have 32 bits */
     unsigned fault_limit; /* faults in fault_window_ms that quarantine a device; 0: default (256) */
     unsigned fault_window_ms; /* 0: default (10,000 ms) */
 };
 
 /*
- * Reads `width` (1, 2 or 4) bytes of PCI configuration space; all ones where nothing answers. Called at
- * initialisation only, to follow device-scope paths through bridges.
+ * Reads `width` (1, 2 or 4) bytes of PCI configuration space; all ones where nothing answers.
+ * Called at initialisation only, to follow device-scope paths through bridges.
  */
 typedef uint32_t (*iommu_cfg_read_fn)(uint16_t segment, uint16_t bdf, uint16_t reg, unsigned width);
 
 /* ---- start and end ---- */
 
 /*
- * Reads the DMAR table (`len` bytes), maps and checks every unit, builds empty tables: every device blocked.
- * Nothing in the hardware changes yet, except that faults of a previous owner are cleared.
- * `dmar` NULL: there is no table. Returns 0, -ENODEV (no table, no unit), -EINVAL (malformed table, unusable
- * unit), -ENOMEM. After an error iommu_present() is false and iommu_share_reason() says why.
+ * Reads the DMAR table (`len` bytes), maps and checks every unit, builds empty tables: every device
+ * blocked. Nothing in the hardware changes yet.
+ * `dmar` NULL: there is no table. Returns 0, -ENODEV (no table, no unit), -EINVAL (malformed table,
+ * unusable unit), -ENOMEM. After an error iommu_present() is false and iommu_share_reason() says
+ * why.
  */
 int iommu_init(const void *dmar, size_t len, iommu_cfg_read_fn cfg_read,
                const struct iommu_options *opt);
 
 /*
- * Turns on translation and, where every unit can, interrupt remapping. From here on only attached devices reach
- * memory, and only messages in remappable format reach a processor: IO-APIC pins must be masked or rewritten
- * (ir_ioapic_rte()) by the caller around the call. 0, -ENODEV, or -EIO when a unit did not answer in time (all
- * units are then off again).
+ * Turns on translation and, where every unit can, interrupt remapping. From here on only attached
+ * devices reach memory, and only messages in remappable format reach a processor: IO-APIC pins must
+ * be masked or rewritten (ir_ioapic_rte()) by the caller around the call. 0, -ENODEV, or -EIO when
+ * a unit did not answer in time (all units are then off again).
  */
 int iommu_enable(void);
 
 /*
- * Hands the units back: remapping, translation and queue off, fault interrupt masked. For reboot, shutdown and
- * panic: takes locks only when they are free within a bound, and may be called at any time and twice.
+ * Hands the units back: remapping, translation and queue off, fault interrupt masked. For reboot,
+ * shutdown and panic: takes locks only when they are free within a bound, and may be called at any
+ * time and twice.
  */
 void iommu_shutdown(void);
 
-bool iommu_present(void);          /* initialised and usable, whether enabled yet or not */
-bool iommu_enabled(void);          /* translation is on */
-bool iommu_intremap(void);         /* interrupt remapping is (after iommu_enable(): will be) on */
+bool iommu_present(void);  /* initialised and usable, whether enabled yet or not */
+bool iommu_enabled(void);  /* translation is on */
+bool iommu_intremap(void); /* interrupt remapping is (after iommu_enable(): will be) on */
 /* True where interrupt messages and FECTL-like registers can name destinations over 255. */
 bool iommu_extended_dest(void);
 
 /*
- * Reports of faults go to `vector` of the CPU whose APIC id is `apicid`; the owner of that vector calls
- * iommu_fault_irq(). 0 or -ENODEV, -ERANGE when the destination does not fit.
+ * Reports of faults go to `vector` of the CPU whose APIC id is `apicid`; the owner of that vector
+ * calls iommu_fault_irq(). 0 or -ENODEV, -ERANGE when the destination does not fit.
  */
 int iommu_enable_fault_irq(uint8_t vector, uint32_t apicid);
 /* Reads and clears the fault records of all units; also safe to call by polling. */
@@ -85,9 +91,15 @@ void iommu_fault_irq(void);
 const char *iommu_share_reason(void);
 /* Largest leaf that every unit accepts: 0 (4 KiB), 9 (2 MiB) or 18 (1 GiB). 18 without an IOMMU. */
 unsigned iommu_max_page_order(void);
-/* Address bits that every unit translates (39 or 48); 48 without an IOMMU. A gfn must stay below it. */
+/*
+ * Address bits that every unit translates (39 or 48); 48 without an IOMMU. A gfn must stay below
+ * it.
+ */
 unsigned iommu_address_bits(void);
-/* Units read tables past the caches: every changed p2m entry's cache line must be written back before a flush. */
+/*
+ * Units read tables past the caches: every changed p2m entry's cache line must be written back
+ * before a flush.
+ */
 bool iommu_needs_writeback(void);
 /* Writes the lines of changed p2m entries back if that is needed; for the p2m's sync_entry hook. */
 void iommu_sync_entry(const void *entry, size_t bytes);
@@ -101,10 +113,11 @@ struct iommu_domain {
     uint16_t domid;      /* for reports */
     uint16_t did;        /* the units' tag of cached translations, 0: none (no IOMMU) */
     uint16_t nr_devices; /* attached, all units; device lock */
-    uint16_t unit_use[IOMMU_MAX_UNITS]; /* attached by unit; written under the device lock, read without */
-    uint64_t flushes;       /* calls that reached at least one unit */
-    uint64_t flush_pages;   /* page-selective descriptors */
-    uint64_t flush_domains; /* whole-domain flushes */
+    uint16_t unit_use[IOMMU_MAX_UNITS]; /* attached by unit; written under the device lock, read
+                                           without */
+    uint64_t flushes;                   /* calls that reached at least one unit */
+    uint64_t flush_pages;               /* page-selective descriptors */
+    uint64_t flush_domains;             /* whole-domain flushes */
 };
 
 /* 0; -ENOSPC when all tags are in use. Works (with tag 0) without an IOMMU. */
@@ -113,22 +126,26 @@ int iommu_domain_init(struct iommu_domain *d, uint16_t domid, struct p2m *p2m);
 void iommu_domain_destroy(struct iommu_domain *d);
 
 /*
- * After entries of [gfn, gfn + nr) lost a permission, changed their frame or went away; `tables_freed`: a table
- * page went away as well (or a leaf became a table). When it returns 0 no unit uses an old translation and the
- * frames may be reused. -EIO: a unit did not complete in time; its devices were quarantined, their bus mastering cut
- * by the hook, before this returns. A caller that can should keep the frames. Costs nothing when no device is attached.
+ * After entries of [gfn, gfn + nr) lost a permission, changed their frame or went away;
+ * `tables_freed`: a table page went away as well (or a leaf became a table). When it returns 0 no
+ * unit uses an old translation and the frames may be reused. -EIO: a unit did not complete in time;
+ * its devices were quarantined, their bus mastering cut by the hook, before this returns. A caller
+ * that can should keep the frames. Costs nothing when no device is attached.
  */
 int iommu_flush_range(struct iommu_domain *d, uint64_t gfn, uint64_t nr, bool tables_freed);
 int iommu_flush_all(struct iommu_domain *d);
-/* After entries of the range became present where nothing was; needed only if iommu_needs_map_flush(). */
+/*
+ * After entries of the range became present where nothing was; needed only if
+ * iommu_needs_map_flush().
+ */
 int iommu_flush_map(struct iommu_domain *d, uint64_t gfn, uint64_t nr);
 
 /* ---- devices ---- */
 
 /*
- * Gives the device to the domain: its DMA goes through the domain's p2m from now on. 0; -ENODEV no unit has it;
- * -EBUSY it has another owner; -EPERM it is quarantined; -EIO the unit failed; -ENOMEM, -ENOSPC.
- * Without an IOMMU -EOPNOTSUPP.
+ * Gives the device to the domain: its DMA goes through the domain's p2m from now on. 0; -ENODEV no
+ * unit has it; -EBUSY it has another owner; -EPERM it is quarantined; -EIO the unit failed;
+ * -ENOMEM, -ENOSPC. Without an IOMMU -EOPNOTSUPP.
  */
 int iommu_attach(struct iommu_domain *d, uint32_t sbdf);
 /* Blocks the device; old translations are gone when it returns 0. -ENODEV if nobody owned it. */
@@ -136,17 +153,23 @@ int iommu_detach(uint32_t sbdf);
 /* The owner, NULL for none. */
 struct iommu_domain *iommu_owner(uint32_t sbdf);
 
-/* Cuts the device off, its owner unchanged: its accesses are dropped without a report. 0 or -ENODEV. */
+/*
+ * Cuts the device off, its owner unchanged: its accesses are dropped without a report. 0 or
+ * -ENODEV.
+ */
 int iommu_quarantine(uint32_t sbdf, const char *why);
 /* Ends a quarantine: the device has its owner's table again (or is plainly blocked without one). */
 int iommu_release(uint32_t sbdf);
 
 /*
- * The n-th memory range (n from 0) that firmware demands to be mapped 1:1 for the device, [*start, *end] in
- * bytes, page aligned, end included. False after the last.
+ * The n-th memory range (n from 0) that firmware demands to be mapped 1:1 for the device, [*start,
+ * *end] in bytes, page aligned, end included. False after the last.
  */
 bool iommu_rmrr_for(uint32_t sbdf, unsigned n, uint64_t *start, uint64_t *end);
-/* The n-th reserved range of the whole machine, and the devices it is for (count; sbdfs filled up to max). */
+/*
+ * The n-th reserved range of the whole machine, and the devices it is for (count; sbdfs filled up
+ * to max).
+ */
 bool iommu_rmrr(unsigned n, uint64_t *start, uint64_t *end, uint32_t *sbdfs, unsigned *count,
                 unsigned max);
 /* The n-th unit's registers: never to be mapped for a domain. False after the last. */
@@ -167,8 +190,8 @@ enum ir_delivery {
 struct ir_entry {
     uint8_t unit;
     uint8_t vector;
-    bool valid;    /* allocated */
-    bool present;  /* delivers */
+    bool valid;   /* allocated */
+    bool present; /* delivers */
     bool level;
     uint16_t index;
     uint16_t sid;  /* the only requester that may use it */
@@ -176,15 +199,16 @@ struct ir_entry {
 };
 
 /*
- * Takes an entry that only `sbdf` (by requester id), the IO-APIC or the HPET block can use; it does not deliver
- * until ir_set(). 0; -EOPNOTSUPP without interrupt remapping, -ENODEV no unit has the requester, -ENOSPC.
+ * Takes an entry that only `sbdf` (by requester id), the IO-APIC or the HPET block can use; it does
+ * not deliver until ir_set(). 0; -EOPNOTSUPP without interrupt remapping, -ENODEV no unit has the
+ * requester, -ENOSPC.
  */
 int ir_alloc(uint32_t sbdf, struct ir_entry *out);
 int ir_alloc_ioapic(uint8_t ioapic_id, struct ir_entry *out);
 int ir_alloc_hpet(uint8_t hpet_id, struct ir_entry *out);
 /*
- * Programs and unmasks. When it returns 0 the unit uses the new values. -EINVAL: not allocated, vector under 16
- * in a mode that has one, destination too wide. -EIO: the unit failed.
+ * Programs and unmasks. When it returns 0 the unit uses the new values. -EINVAL: not allocated,
+ * vector under 16 in a mode that has one, destination too wide. -EIO: the unit failed.
  */
 int ir_set(struct ir_entry *e, uint8_t vector, uint32_t dest_apicid, bool level,
            enum ir_delivery mode);
@@ -195,12 +219,15 @@ void ir_free(struct ir_entry *e);
 /* Message for a device's MSI capability or MSI-X entry. */
 void ir_msi_message(const struct ir_entry *e, uint64_t *addr, uint32_t *data);
 /*
- * The redirection entry for an IO-APIC pin; the vector is the entry's, which the IO-APIC's EOI matching
- * needs. active_low: pin polarity.
+ * The redirection entry for an IO-APIC pin; the vector is the entry's, which the IO-APIC's EOI
+ * matching needs. active_low: pin polarity.
  */
 uint64_t ir_ioapic_rte(const struct ir_entry *e, bool active_low, bool masked);
 
-/* Names what an audit checks of entry `index` of unit `unit`. False past the end; *present false: not in use. */
+/*
+ * Names what an audit checks of entry `index` of unit `unit`. False past the end; *present false:
+ * not in use.
+ */
 bool ir_inspect(unsigned unit, unsigned index, bool *present, uint32_t *sbdf, uint8_t *vector,
                 uint32_t *dest);
 
@@ -208,21 +235,21 @@ bool ir_inspect(unsigned unit, unsigned index, bool *present, uint32_t *sbdf, ui
 
 struct iommu_fault {
     uint64_t time_ns;
-    uint64_t addr;      /* page address, or interrupt index for remapping faults */
+    uint64_t addr; /* page address, or interrupt index for remapping faults */
     uint32_t sbdf;
-    uint16_t domid;     /* owner, IOMMU_DOMID_NONE without one */
+    uint16_t domid; /* owner, IOMMU_DOMID_NONE without one */
     uint8_t unit;
-    uint8_t reason;     /* the unit's code */
-    bool write;         /* a write request; false: read */
-    bool interrupt;     /* an interrupt request was refused, addr is its index */
+    uint8_t reason; /* the unit's code */
+    bool write;     /* a write request; false: read */
+    bool interrupt; /* an interrupt request was refused, addr is its index */
+    bool reserved;  /* addr lies in memory that firmware reserved for this device (RMRR) */
+    uint8_t mapped; /* enum p2m_type of the page in the owner's p2m when the report was read */
 };
 
 const char *iommu_fault_reason(uint8_t reason);
 
 struct iommu_hooks {
-    /*
-     * After a fault was counted; no lock held. For details (what is mapped there) and records.
-     */
+    /* After a fault was counted; no lock held. For records. */
     void (*fault)(const struct iommu_fault *f);
     /* A device was quarantined: cut its bus mastering. No lock held. */
     void (*quarantined)(uint32_t sbdf, const char *why);
@@ -230,7 +257,7 @@ struct iommu_hooks {
 void iommu_set_hooks(const struct iommu_hooks *hooks);
 
 enum iommu_dev_state {
-    IOMMU_DEV_BLOCKED,     /* nobody's */
+    IOMMU_DEV_BLOCKED, /* nobody's */
     IOMMU_DEV_ATTACHED,
     IOMMU_DEV_QUARANTINED,
 };
@@ -240,10 +267,10 @@ struct iommu_dev_info {
     uint16_t domid;
     uint8_t unit;
     enum iommu_dev_state state;
-    uint64_t faults;        /* since boot */
-    uint64_t since_ns;      /* of the state */
+    uint64_t faults;                /* since boot */
+    uint64_t since_ns;              /* of the state */
     struct iommu_fault first, last; /* valid if faults > 0 */
-    char why[64];           /* of a quarantine */
+    char why[64];                   /* of a quarantine */
 };
 
 /* The n-th known device: once attached, or seen in a fault. False after the last. */
@@ -271,8 +298,8 @@ struct iommu_unit_info {
 bool iommu_unit_info(unsigned n, struct iommu_unit_info *out);
 
 /*
- * Audit: what the unit's own tables say of the device, read from memory, not from our books. *root: the page
- * table's address, *did its tag. Returns 1 present, 0 blocked, -ENODEV without a unit.
+ * Audit: what the unit's own tables say of the device, read from memory, not from our books. *root:
+ * the page table's address, *did its tag. Returns 1 present, 0 blocked, -ENODEV without a unit.
  */
 int iommu_context_of(uint32_t sbdf, paddr_t *root, unsigned *levels, uint16_t *did);
 

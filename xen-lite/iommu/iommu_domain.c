@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Domains and their devices: tags, attaching and detaching, and the flush after a change of a domain's table in exactly
- * the units that have a device of it.
+ * Domains and their devices: tags, attaching and detaching, and the flush after a change of a
+ * domain's table in exactly the units that have a device of it.
  */
 #include "iommu/internal.h"
 
@@ -94,8 +94,8 @@ static void count_use(struct iommu_domain *d, unsigned unit, int change)
     d->nr_devices = (uint16_t)(d->nr_devices + change);
     WRITE_ONCE(d->unit_use[unit], (uint16_t)(d->unit_use[unit] + change));
     /*
-     * Pairs with the one in flush_units(): a changer of the p2m either sees the use and flushes, or has written its
-     * entries before the unit can read the first of them.
+     * Pairs with the one in flush_units(): a changer of the p2m either sees the use and flushes, or
+     * has written its entries before the unit can read the first of them.
      */
     mb();
 }
@@ -353,7 +353,8 @@ void iommu_check_units(void)
         uint32_t sbdf;
         bool more;
 
-        if (!READ_ONCE(u->failed) || __atomic_exchange_n(&u->failure_handled, true, __ATOMIC_ACQ_REL))
+        if (!READ_ONCE(u->failed) ||
+            __atomic_exchange_n(&u->failure_handled, true, __ATOMIC_ACQ_REL))
             continue;
         do {
             spin_lock(&iommu.dev_lock);

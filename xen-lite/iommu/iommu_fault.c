@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What faults mean: counted by device, written to a short history, logged at a bounded rate, and past a limit the device
- * is quarantined. A device can fault as fast as it likes, and can claim other requester ids where the bus lets it, so
- * everything here is bounded: work per interrupt, records, messages.
+ * What faults mean: counted by device, written to a short history, logged at a bounded rate, and
+ * past a limit the device is quarantined. A device can fault as fast as it likes, and can claim
+ * other requester ids where the bus lets it, so everything here is bounded: work per interrupt,
+ * records, messages.
  */
 #include "iommu/internal.h"
 
@@ -10,10 +11,11 @@
 #include "lib/printf.h"
 #include "lib/string.h"
 #include "lib/time.h"
+#include "p2m/p2m.h"
 
 /* Records handled in one call before the unit's interrupt is muted for a while. */
 #define MAX_PER_CALL 1024u
-#define BATCH 16u
+#define BATCH        16u
 
 /* Messages: a burst, then one a second; the rest is counted and told with the next. */
 #define LOG_BURST 8u
@@ -74,17 +76,34 @@ static bool may_log(uint64_t now, uint64_t *missed)
     return true;
 }
 
+/* What the address is to the device's owner: the one who reads the message need not look it up. */
+static void describe_page(const struct iommu_fault *f, char *out, size_t len)
+{
+    if (f->interrupt || f->domid == IOMMU_DOMID_NONE)
+        out[0] = '\0';
+    else if (f->mapped != P2M_NONE)
+        snprintf(out, len, ", a page of type %s,", p2m_type_name((enum p2m_type)f->mapped));
+    else if (f->reserved)
+        strlcpy(out, ", its reserved memory, which is not mapped,", len);
+    else
+        strlcpy(out, ", where nothing is mapped,", len);
+}
+
 static void log_fault(const struct iommu_fault *f, uint64_t missed)
 {
-    char who[24] = "of nobody";
+    char who[24] = "of nobody", page[64];
+
+    describe_page(f, page, sizeof(page));
 
     if (f->domid != IOMMU_DOMID_NONE)
         snprintf(who, sizeof(who), "of domain %u", f->domid);
-    pr_warn("iommu: %04x:%02x:%02x.%x %s: %s %s%#llx refused: %s (reason %#x)\n", f->sbdf >> 16,
+    pr_warn("iommu: %04x:%02x:%02x.%x %s: %s %s%#llx%s refused: %s (reason %#x)\n", f->sbdf >> 16,
             (f->sbdf >> 8) & 0xff, (f->sbdf >> 3) & 0x1f, f->sbdf & 7, who,
-            f->interrupt ? "interrupt" : f->write ? "DMA write" : "DMA read",
-            f->interrupt ? "" : "at ", (unsigned long long)f->addr, iommu_fault_reason(f->reason),
-            f->reason);
+            f->interrupt ? "interrupt"
+            : f->write   ? "DMA write"
+                         : "DMA read",
+            f->interrupt ? "" : "at ", (unsigned long long)f->addr, page,
+            iommu_fault_reason(f->reason), f->reason);
     if (missed)
         pr_warn("iommu: %llu more faults were not logged\n", (unsigned long long)missed);
 }
@@ -101,13 +120,37 @@ static bool over_limit(struct iommu_device *dev, uint64_t now)
     return ++dev->window_faults > iommu.opt.fault_limit;
 }
 
-/* What one fault changes, under the device lock. Returns true if the device was quarantined for it. */
+/*
+ * Who owns the device and what the owner has at the address. Under the device lock the owner stays,
+ * and p2m_lookup() takes no lock; the table may have changed since the access.
+ */
+static void look_up(struct iommu_fault *f, const struct iommu_device *dev)
+{
+    enum p2m_type type = P2M_NONE;
+    uint64_t start, end;
+
+    f->domid = IOMMU_DOMID_NONE;
+    f->mapped = P2M_NONE;
+    if (!dev || !dev->owner)
+        return;
+    f->domid = dev->owner->domid;
+    if (f->interrupt)
+        return;
+    p2m_lookup(dev->owner->p2m, f->addr >> PAGE_SHIFT, &type, NULL);
+    f->mapped = (uint8_t)type;
+    for (unsigned n = 0; iommu_rmrr_for(f->sbdf, n, &start, &end); n++)
+        f->reserved |= f->addr >= start && f->addr <= end;
+}
+
+/*
+ * What one fault changes, under the device lock. Returns true if the device was quarantined for it.
+ */
 static bool account(struct iommu_fault *f, bool *log, uint64_t *missed, char *why, size_t why_len)
 {
     struct iommu_device *dev = iommu_find_device(f->sbdf, IOMMU_MAX_FAULT_DEVICES);
     bool over = false;
 
-    f->domid = dev && dev->owner ? dev->owner->domid : IOMMU_DOMID_NONE;
+    look_up(f, dev);
     iommu.history[iommu.nr_history++ % IOMMU_FAULT_HISTORY] = *f;
     *log = may_log(f->time_ns, missed);
     if (!dev) {

@@ -18,6 +18,11 @@ tests_unit_test_vtd_SOURCES = tests/unit/test_vtd.c $(vtd_rig) $(iommu_logic)
 tests_unit_test_vtd_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vtd_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/test_vtd_random
+tests_unit_test_vtd_random_SOURCES = tests/unit/test_vtd_random.c $(vtd_rig) $(iommu_logic)
+tests_unit_test_vtd_random_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_vtd_random_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_vtd_irq
 tests_unit_test_vtd_irq_SOURCES = tests/unit/test_vtd_irq.c $(vtd_rig) $(iommu_logic)
 tests_unit_test_vtd_irq_CFLAGS = $(UNIT_CFLAGS)
@@ -28,3 +33,10 @@ tests_unit_test_vtd_p2m_SOURCES = tests/unit/test_vtd_p2m.c $(vtd_rig) $(iommu_l
 	$(p2m_sources) xen-lite/mm/frame.c
 tests_unit_test_vtd_p2m_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vtd_p2m_LDADD = $(UNIT_LIBS)
+
+# Drives the emulated unit of an installed QEMU; skipped without one.
+check_PROGRAMS += tests/unit/test_vtd_qemu
+tests_unit_test_vtd_qemu_SOURCES = tests/unit/test_vtd_qemu.c tests/unit/qemu_dev.c \
+	tests/unit/qemu_dev.h $(iommu_logic)
+tests_unit_test_vtd_qemu_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_vtd_qemu_LDADD = $(CMOCKA_LIBS)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A VT-d unit as a whole: reading its capabilities, building its tables, turning translation and remapping on and off
- * in the order that the specification asks for, and the deadline of every wait.
+ * A VT-d unit as a whole: reading its capabilities, building its tables, turning translation and
+ * remapping on and off in the order that the specification asks for, and the deadline of every
+ * wait.
  */
 #include "iommu/vtd.h"
 
@@ -157,7 +158,9 @@ int vtd_build(struct vtd_unit *u)
 
 /* ---- global commands ---- */
 
-/* Writes the command register with all states kept: writing a state bit as 0 would end it (11.4.4). */
+/*
+ * Writes the command register with all states kept: writing a state bit as 0 would end it (11.4.4).
+ */
 static void write_gcmd(struct vtd_unit *u, uint32_t bits)
 {
     u->hw.write32(u->hw.ctx, VTD_GCMD, bits);
@@ -210,8 +213,9 @@ static bool queue_drained(struct vtd_unit *u)
 }
 
 /*
- * Whatever firmware or an earlier kernel left on. Translation stays on while its tables are replaced, if they are of the
- * same kind, so that a device that firmware had shut out does not get a moment of free access.
+ * Whatever firmware or an earlier kernel left on. Translation stays on while its tables are
+ * replaced, if they are of the same kind, so that a device that firmware had shut out does not get
+ * a moment of free access.
  */
 static int take_over(struct vtd_unit *u)
 {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One VT-d unit: its registers behind a few functions that a software model can stand in for, its root, context and
- * interrupt remapping tables, its invalidation queue. Used only inside iommu/.
+ * One VT-d unit: its registers behind a few functions that a software model can stand in for, its
+ * root, context and interrupt remapping tables, its invalidation queue. Used only inside iommu/.
  *
- * Locking: vtd_unit.lock is held by the caller of every function here except vtd_probe() and vtd_build(), which
- * run before anybody else knows the unit.
+ * Locking: vtd_unit.lock is held by the caller of every function here except vtd_probe() and
+ * vtd_build(), which run before anybody else knows the unit.
  *
- * Errors: the first wait that misses its deadline makes the unit fail: `failed` stays set, `failure` says what it was,
- * and everything that needs the hardware's answer returns -EIO from then on without waiting again.
+ * Errors: the first wait that misses its deadline makes the unit fail: `failed` stays set,
+ * `failure` says what it was, and everything that needs the hardware's answer returns -EIO from
+ * then on without waiting again.
  */
 #ifndef XL_IOMMU_VTD_H
 #define XL_IOMMU_VTD_H
@@ -30,50 +31,50 @@ struct vtd_hw {
 };
 
 /*
- * Fills *hw for the registers at [base, base + len). 0 or -ENOMEM. vtd_hw.c does it for real registers, tests bring
- * their own. May be called again with a larger length.
+ * Fills *hw for the registers at [base, base + len). 0 or -ENOMEM. vtd_hw.c does it for real
+ * registers, tests bring their own. May be called again with a larger length.
  */
 int vtd_hw_open(struct vtd_hw *hw, paddr_t base, size_t len);
 
 /* 4,096 entries of 16 bytes: more than vectors of 16 CPUs, and 64 KiB. */
 #define VTD_IRT_ORDER 4u
-#define VTD_IRT_SIZE ((unsigned)(PAGE_SIZE << VTD_IRT_ORDER) / 16u)
+#define VTD_IRT_SIZE  ((unsigned)(PAGE_SIZE << VTD_IRT_ORDER) / 16u)
 
 struct vtd_unit {
     spinlock_t lock;
     struct vtd_hw hw;
     unsigned id;
     paddr_t base;
-    size_t len;           /* bytes of registers */
+    size_t len; /* bytes of registers */
     uint16_t segment;
     bool include_all;
 
     /* what it is, from its capability registers; constant after vtd_probe() */
     uint64_t cap, ecap;
-    uint8_t version;      /* major << 4 | minor */
-    uint8_t levels;       /* of page tables, 3 or 4 */
+    uint8_t version; /* major << 4 | minor */
+    uint8_t levels;  /* of page tables, 3 or 4 */
     uint8_t address_bits;
-    uint8_t max_order;    /* of leaves: 0, 9, 18 */
-    uint8_t mamv;         /* log2 of the most pages one page-selective flush covers */
+    uint8_t max_order; /* of leaves: 0, 9, 18 */
+    uint8_t mamv;      /* log2 of the most pages one page-selective flush covers */
     bool coherent, caching_mode, write_buffer, page_selective;
     bool use_queue, use_ir, eim; /* has it, and is asked to use it */
-    unsigned nr_dids;     /* domain ids 0..nr_dids-1 */
+    unsigned nr_dids;            /* domain ids 0..nr_dids-1 */
     unsigned iotlb_reg, fault_reg, nr_faults;
 
     /* state */
-    uint32_t gcmd;        /* states that are on */
+    uint32_t gcmd; /* states that are on */
     bool failed;
     bool failure_handled; /* iommu.c has quarantined the unit's devices */
     char failure[64];
 
-    uint64_t *root;       /* 256 entries of two words */
-    uint64_t *queue;      /* QUEUE_LEN descriptors of two words; NULL without */
+    uint64_t *root;            /* 256 entries of two words */
+    uint64_t *queue;           /* QUEUE_LEN descriptors of two words; NULL without */
     volatile uint32_t *status; /* [0]: completions are written here; [1]: where fences write */
-    unsigned tail;        /* next free descriptor */
-    unsigned pending;     /* descriptors since the last wait */
-    uint32_t cookie;      /* value of the last completion */
+    unsigned tail;             /* next free descriptor */
+    unsigned pending;          /* descriptors since the last wait */
+    uint32_t cookie;           /* value of the last completion */
 
-    uint64_t *irt;        /* ir_size entries of two words; NULL without */
+    uint64_t *irt;                        /* ir_size entries of two words; NULL without */
     DECLARE_BITMAP(ir_map, VTD_IRT_SIZE); /* entries in use */
     unsigned ir_size, ir_used;
 
@@ -104,9 +105,9 @@ void *vtd_alloc_table(struct vtd_unit *u, unsigned order);
 /* The device's entry becomes present. It must not be. 0, -ENOMEM, -EIO. */
 int vtd_context_set(struct vtd_unit *u, uint16_t bdf, paddr_t root, uint16_t did);
 /*
- * The device's entry blocks, and nothing of it or of translations tagged `did` is cached any more; quiet: without fault
- * records. did 0: it was not present. 0; -ENOMEM (only if quiet); -EIO: blocks in memory, but the unit may
- * still use what it cached.
+ * The device's entry blocks, and nothing of it or of translations tagged `did` is cached any more;
+ * quiet: without fault records. did 0: it was not present. 0; -ENOMEM (only if quiet); -EIO: blocks
+ * in memory, but the unit may still use what it cached.
  */
 int vtd_context_clear(struct vtd_unit *u, uint16_t bdf, uint16_t did, bool quiet);
 /* The entry as it stands in memory. False: not present. */
@@ -119,7 +120,10 @@ void vtd_inval_context(struct vtd_unit *u, uint16_t bdf, uint16_t did);
 void vtd_inval_context_global(struct vtd_unit *u);
 void vtd_inval_iotlb_global(struct vtd_unit *u);
 void vtd_inval_iotlb_domain(struct vtd_unit *u, uint16_t did);
-/* Picks page-selective or domain-selective. leaf_only: no table page was unhooked. Returns page descriptors used. */
+/*
+ * Picks page-selective or domain-selective. leaf_only: no table page was unhooked. Returns page
+ * descriptors used.
+ */
 unsigned vtd_inval_iotlb_range(struct vtd_unit *u, uint16_t did, uint64_t gfn, uint64_t nr,
                                bool leaf_only);
 void vtd_inval_iec_global(struct vtd_unit *u);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A unit's fault recording registers and its fault event interrupt (VT-d specification chapter 7). Taking records out
- * is bounded by the caller; what they mean for a device is iommu_fault.c's.
+ * A unit's fault recording registers and its fault event interrupt (VT-d specification chapter 7).
+ * Taking records out is bounded by the caller; what they mean for a device is iommu_fault.c's.
  */
 #include "iommu/internal.h"
 
@@ -70,8 +70,9 @@ unsigned vtd_fault_take(struct vtd_unit *u, struct vtd_fault *out, unsigned max)
         return 0;
     }
     /*
-     * FRI stays where the flags came on, so a record that arrives between two calls may stand anywhere: look at all,
-     * from the oldest. As long as one is set the unit raises no further interrupt.
+     * FRI stays where the flags came on, so a record that arrives between two calls may stand
+     * anywhere: look at all, from the oldest. As long as one is set the unit raises no further
+     * interrupt.
      */
     for (unsigned i = 0; (fsts & FSTS_PPF) && i < u->nr_faults && n < max; i++) {
         unsigned reg = record_reg(u, (first + i) % u->nr_faults);

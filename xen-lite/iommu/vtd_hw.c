@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Access to a real unit's registers, and writing cache lines back for units that read memory past the caches. The only
- * part of iommu/ that the host build leaves out.
+ * Access to a real unit's registers, and writing cache lines back for units that read memory past
+ * the caches. The only part of iommu/ that the host build leaves out.
  */
 #include "cpu/x86.h"
 #include "iommu/vtd.h"

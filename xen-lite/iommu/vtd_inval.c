@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Invalidation of what a unit has cached: through its queue, requests collected and completed by one wait; or through
- * registers, one at a time, where it has no queue (VT-d specification 6.5). Every wait ends: completion, an error that
- * the unit reports, or the deadline; the latter two fail the unit.
+ * Invalidation of what a unit has cached: through its queue, requests collected and completed by
+ * one wait; or through registers, one at a time, where it has no queue (VT-d specification 6.5).
+ * Every wait ends: completion, an error that the unit reports, or the deadline; the latter two fail
+ * the unit.
  */
 #include "iommu/vtd.h"
 
@@ -89,8 +90,9 @@ int vtd_inval_wait(struct vtd_unit *u)
 void vtd_inval_fence(struct vtd_unit *u)
 {
     /*
-     * 6.5.2.8: a wait with the fence flag holds back what follows. It writes a status that nobody reads, as some
-     * units refuse waits that neither write nor interrupt. In register mode every request was completed already.
+     * 6.5.2.8: a wait with the fence flag holds back what follows. It writes a status that nobody
+     * reads, as some units refuse waits that neither write nor interrupt. In register mode every
+     * request was completed already.
      */
     if (u->use_queue)
         request(u, QI_WAIT | QI_WAIT_SW | QI_WAIT_FN | QI_WAIT_DATA(1),
@@ -99,7 +101,10 @@ void vtd_inval_fence(struct vtd_unit *u)
 
 /* ---- register interface, 6.5.1 ---- */
 
-/* Writes a command to a 64-bit register, waits for its busy bit (63) to go off and returns the register. */
+/*
+ * Writes a command to a 64-bit register, waits for its busy bit (63) to go off and returns the
+ * register.
+ */
 static uint64_t reg_command(struct vtd_unit *u, unsigned reg, uint64_t value, const char *what)
 {
     uint64_t deadline = now_ns() + INVAL_TIMEOUT_NS, v;
@@ -199,7 +204,9 @@ static void inval_pages(struct vtd_unit *u, uint16_t did, uint64_t gfn, unsigned
     reg_iotlb(u, IOTLB_PAGE | IOTLB_DID(did));
 }
 
-/* The largest naturally aligned block at gfn that lies in nr pages and that one request may cover. */
+/*
+ * The largest naturally aligned block at gfn that lies in nr pages and that one request may cover.
+ */
 static unsigned piece_order(const struct vtd_unit *u, uint64_t gfn, uint64_t nr)
 {
     unsigned fit = 63u - (unsigned)__builtin_clzll(nr);

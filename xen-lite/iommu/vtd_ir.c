@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Interrupt remapping: the table of a unit, its entries, and the messages and redirection entries that name them. Every
- * entry is tied to one source id for as long as it is allocated (high word); the low word, which says where the
- * interrupt goes, changes in one 64-bit store, so that a unit never sees half of a change.
+ * Interrupt remapping: the table of a unit, its entries, and the messages and redirection entries
+ * that name them. Every entry is tied to one source id for as long as it is allocated (high word);
+ * the low word, which says where the interrupt goes, changes in one 64-bit store, so that a unit
+ * never sees half of a change.
  */
 #include "iommu/internal.h"
 
@@ -187,8 +188,8 @@ void ir_free(struct ir_entry *e)
 void ir_msi_message(const struct ir_entry *e, uint64_t *addr, uint32_t *data)
 {
     /*
-     * 5.1.5.2: handle 14:0 in bits 19:5, handle 15 in bit 2, format bit 4, no subhandle, so that the data is 0: when
-     * the entry moves to another vector, nothing in the device has to follow.
+     * 5.1.5.2: handle 14:0 in bits 19:5, handle 15 in bit 2, format bit 4, no subhandle, so that
+     * the data is 0: when the entry moves to another vector, nothing in the device has to follow.
      */
     *addr = 0xfee00000ULL | (uint64_t)(e->index & 0x7fff) << 5 | BIT(4) | (e->index >> 15) << 2;
     *data = 0;
@@ -197,8 +198,8 @@ void ir_msi_message(const struct ir_entry *e, uint64_t *addr, uint32_t *data)
 uint64_t ir_ioapic_rte(const struct ir_entry *e, bool active_low, bool masked)
 {
     /*
-     * 5.1.5.1: handle 14:0 in bits 63:49, format bit 48, handle 15 in bit 11, delivery mode 0; trigger mode and vector
-     * must be the entry's.
+     * 5.1.5.1: handle 14:0 in bits 63:49, format bit 48, handle 15 in bit 11, delivery mode 0;
+     * trigger mode and vector must be the entry's.
      */
     uint64_t rte = (uint64_t)(e->index & 0x7fff) << 49 | BIT(48);
 

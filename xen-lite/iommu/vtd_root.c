@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Root and context tables of a unit: which page table a requester's DMA goes through. An entry is only ever changed
- * between present and not present, never from one table to another while present, so that a unit that reads it half
- * written sees "not present".
+ * Root and context tables of a unit: which page table a requester's DMA goes through. An entry is
+ * only ever changed between present and not present, never from one table to another while present,
+ * so that a unit that reads it half written sees "not present".
  */
 #include "iommu/vtd.h"
 
@@ -18,7 +18,9 @@ static uint64_t *context_table(struct vtd_unit *u, uint8_t bus)
     return entry & ROOT_P ? phys_to_virt(entry & ENTRY_ADDR) : NULL;
 }
 
-/* The context entry (two words) of a device, its table made if `create`. NULL: none, or no memory. */
+/*
+ * The context entry (two words) of a device, its table made if `create`. NULL: none, or no memory.
+ */
 static uint64_t *context_entry(struct vtd_unit *u, uint16_t bdf, bool create)
 {
     uint8_t bus = (uint8_t)(bdf >> 8);
@@ -73,7 +75,10 @@ int vtd_context_clear(struct vtd_unit *u, uint16_t bdf, uint16_t did, bool quiet
     vtd_writeback(u, entry, 16);
     if (!did && !u->caching_mode)
         return u->failed ? -EIO : vtd_flush_write_buffer(u);
-    /* 6.5.1.1: the IOTLB after the context cache is clean, or it is filled again through the old entry */
+    /*
+     * 6.5.1.1: the IOTLB after the context cache is clean, or it is filled again through the old
+     * entry
+     */
     vtd_inval_context(u, bdf, did);
     vtd_inval_fence(u);
     vtd_inval_iotlb_domain(u, did);

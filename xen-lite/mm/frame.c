@@ -28,8 +28,9 @@ struct free_link {
     uint32_t prev, next;
 };
 
-/* Frames that each domain owns; changed atomically. */
-static uint32_t owned[DOMID_FIRST_RESERVED];
+/* Frames that each domain owns, changed atomically; a frame of counters for each thousand domains. */
+#define COUNTERS (PAGE_SIZE / sizeof(uint32_t))
+static uint32_t *owned[DIV_ROUND_UP(DOMID_FIRST_RESERVED, COUNTERS)];
 
 static struct {
     spinlock_t lock;
@@ -39,6 +40,7 @@ static struct {
     uint64_t blocks[NR_ZONES][NR_ORDERS];
     uint64_t free[NR_ZONES];
     uint64_t total;
+    uint64_t reserve; /* free frames that domains may not have */
     uint64_t xen;
 } fa;
 
@@ -87,12 +89,18 @@ static void account(uint16_t owner, long delta)
     if (owner == OWNER_XEN)
         __atomic_fetch_add(&fa.xen, (uint64_t)delta, __ATOMIC_RELAXED);
     else if (is_domain(owner))
-        __atomic_fetch_add(&owned[owner], (uint32_t)delta, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&owned[owner / COUNTERS][owner % COUNTERS], (uint32_t)delta,
+                           __ATOMIC_RELAXED);
 }
 
 uint64_t frames_owned(uint16_t owner)
 {
-    return is_domain(owner) ? __atomic_load_n(&owned[owner], __ATOMIC_RELAXED) : 0;
+    const uint32_t *counters;
+
+    if (!is_domain(owner))
+        return 0;
+    counters = __atomic_load_n(&owned[owner / COUNTERS], __ATOMIC_ACQUIRE);
+    return counters ? __atomic_load_n(&counters[owner % COUNTERS], __ATOMIC_RELAXED) : 0;
 }
 
 static void list_push(uint64_t mfn, unsigned order)
@@ -236,11 +244,38 @@ static void mark_used(uint64_t mfn, uint64_t nr, uint16_t owner, enum page_use u
     }
 }
 
+/* Makes sure that an owner can be counted, before it gets its first frame. */
+static bool countable(uint16_t owner)
+{
+    uint32_t **counters;
+    uint64_t mfn;
+
+    if (!is_domain(owner))
+        return true;
+    counters = &owned[owner / COUNTERS];
+    if (__atomic_load_n(counters, __ATOMIC_ACQUIRE))
+        return true;
+    mfn = frame_alloc(0, OWNER_XEN, FRAME_ZERO);
+    if (mfn == INVALID_MFN)
+        return false;
+    spin_lock(&fa.lock);
+    if (!*counters) {
+        __atomic_store_n(counters, mfn_to_virt(mfn), __ATOMIC_RELEASE);
+        mfn = INVALID_MFN;
+    }
+    spin_unlock(&fa.lock);
+    if (mfn != INVALID_MFN) /* another CPU was faster */
+        frame_free(mfn, 0);
+    return true;
+}
+
 void frames_assign(uint64_t first, uint64_t nr, uint16_t owner)
 {
     if (first >= fa.nr)
         return;
     nr = MIN(nr, fa.nr - first);
+    if (!countable(owner))
+        panic("%s: no memory to count what domain %u owns", __func__, owner);
     for (uint64_t i = 0; i < nr; i++)
         check_reserved(__func__, first + i);
     mark_used(first, nr, owner, owner == OWNER_XEN ? PAGE_XEN : PAGE_RAM);
@@ -277,14 +312,29 @@ static bool all_free(uint64_t first, uint64_t end)
     return true;
 }
 
+void frames_set_reserve(uint64_t nr)
+{
+    WRITE_ONCE(fa.reserve, nr);
+}
+
+/* Whether `owner` may have nr more of the free frames. Under the lock. */
+static bool within_reserve(uint16_t owner, uint64_t nr)
+{
+    uint64_t free = fa.free[ZONE_LOW] + fa.free[ZONE_HIGH];
+
+    return !is_domain(owner) || free >= nr + fa.reserve;
+}
+
 int frame_claim(uint64_t first, uint64_t nr, uint16_t owner)
 {
     uint64_t end = first + nr;
 
     if (end < first || end > fa.nr)
         return -EINVAL;
+    if (!countable(owner))
+        return -ENOMEM;
     spin_lock(&fa.lock);
-    if (!all_free(first, end)) {
+    if (!all_free(first, end) || !within_reserve(owner, nr)) {
         spin_unlock(&fa.lock);
         return -EBUSY;
     }
@@ -338,13 +388,15 @@ uint64_t frame_alloc(unsigned order, uint16_t owner, unsigned flags)
 {
     uint64_t mfn = INVALID_MFN;
 
-    if (order > FRAME_MAX_ORDER)
+    if (order > FRAME_MAX_ORDER || !countable(owner))
         return INVALID_MFN;
     spin_lock(&fa.lock);
-    if (!(flags & FRAME_BELOW_4G))
-        mfn = take_block(ZONE_HIGH, order);
-    if (mfn == INVALID_MFN)
-        mfn = take_block(ZONE_LOW, order);
+    if (within_reserve(owner, 1UL << order)) {
+        if (!(flags & FRAME_BELOW_4G))
+            mfn = take_block(ZONE_HIGH, order);
+        if (mfn == INVALID_MFN)
+            mfn = take_block(ZONE_LOW, order);
+    }
     spin_unlock(&fa.lock);
     if (mfn == INVALID_MFN)
         return INVALID_MFN;

@@ -81,6 +81,12 @@ void frames_assign(uint64_t first, uint64_t nr, uint16_t owner);
  */
 int frame_claim(uint64_t first, uint64_t nr, uint16_t owner);
 
+/*
+ * Keeps nr free frames for the hypervisor itself: what would leave fewer is refused to domains by
+ * frame_alloc and frame_claim. 0 at first.
+ */
+void frames_set_reserve(uint64_t nr);
+
 /* The largest mfn + 1 that has a struct page. */
 uint64_t frames_limit(void);
 /* NULL for frames beyond the table. */

@@ -30,7 +30,7 @@ static struct {
 static unsigned nr_roots = 1;
 
 /* Mapped device memory; entries are never given back. */
-#define MAX_WINDOWS 512
+#define MAX_WINDOWS 256
 static struct {
     paddr_t pa;
     size_t len;

@@ -9,6 +9,7 @@
 #include "lib/mmio.h"
 #include "lib/printf.h"
 #include "lib/spinlock.h"
+#include "mm/heap.h"
 #include "mm/map.h"
 #include "vdev/pci.h"
 
@@ -22,7 +23,7 @@ struct ecam {
     bool unmappable[256];
 };
 
-static struct ecam ecam[ACPI_MAX_MCFG];
+static struct ecam *ecam[ACPI_MAX_MCFG];
 static unsigned nr_ecam;
 /* Holds the pair of accesses to CF8 and CFC together. */
 static spinlock_t port_lock = SPINLOCK_INIT;
@@ -47,19 +48,27 @@ void pci_hw_init(const struct acpi_mcfg_info *mcfg)
                     (unsigned long long)w->base, w->start_bus, w->end_bus);
             continue;
         }
-        ecam[nr_ecam++].win = *w;
-        pci_add_root(w->segment, w->start_bus);
         pci_reserve(w->base + ((uint64_t)w->start_bus << ECAM_BUS_SHIFT),
                     w->base + (((uint64_t)w->end_bus + 1) << ECAM_BUS_SHIFT) - 1, "ECAM");
+        ecam[nr_ecam] = xzalloc(sizeof(struct ecam));
+        if (!ecam[nr_ecam]) {
+            pr_warn("pci: no memory for the ECAM window of segment %u", w->segment);
+            continue;
+        }
+        ecam[nr_ecam++]->win = *w;
+        pci_add_root(w->segment, w->start_bus);
     }
 }
 
 static struct ecam *ecam_of(uint32_t sbdf)
 {
-    for (unsigned i = 0; i < nr_ecam; i++)
-        if (ecam[i].win.segment == PCI_SEG(sbdf) && PCI_BUS(sbdf) >= ecam[i].win.start_bus &&
-            PCI_BUS(sbdf) <= ecam[i].win.end_bus)
-            return &ecam[i];
+    for (unsigned i = 0; i < nr_ecam; i++) {
+        const struct acpi_mcfg_segment *w = &ecam[i]->win;
+
+        if (w->segment == PCI_SEG(sbdf) && PCI_BUS(sbdf) >= w->start_bus &&
+            PCI_BUS(sbdf) <= w->end_bus)
+            return ecam[i];
+    }
     return NULL;
 }
 

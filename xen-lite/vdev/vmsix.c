@@ -210,6 +210,9 @@ static void control_write(struct vpci_dev *vd, const struct vpci_reg *reg, uint3
     bool hw_on = vpci_hw_read(vd, reg->offset, 2) & PCI_MSIX_ENABLE;
 
     spin_lock(&vd->lock);
+    /* A reset turned decoding off: the table is out of reach until the command register is written. */
+    if (!(vpci_hw_read(vd, PCI_REG_COMMAND, 2) & PCI_COMMAND_MEMORY))
+        m->reachable = false;
     if (m->enabled && !hw_on)
         forget_hardware(m); /* a reset turned it off */
     if ((val & PCI_MSIX_ENABLE) && !(m->enabled && hw_on)) {

@@ -46,6 +46,7 @@ struct vpci_reg {
 struct vpci_range {
     uint64_t gfn, nr;    /* in the page table, holes for trapped pages aside; nr 0: not mapped */
     const char *refused; /* why it is not mapped although decoded; NULL: it is, or not decoded */
+    uint64_t warned;     /* the address whose refusal was printed: once is enough */
 };
 
 struct vpci_dev {

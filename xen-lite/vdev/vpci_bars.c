@@ -138,8 +138,10 @@ static bool range_allowed(struct vpci_dev *vd, const struct pci_bar *bar, struct
     if (!r->refused)
         return true;
     /* Address 0 is how firmware leaves what it does not use. */
-    if (bar->addr) {
+    if (bar->addr)
         vpci_deny(vd, DENY_BAR_FORBIDDEN, bar->addr, bar->size);
+    if (bar->addr && bar->addr != r->warned) {
+        r->warned = bar->addr;
         pr_warn("pci " PCI_FMT ": memory at %#llx, size %#llx, is not mapped: %s",
                 PCI_ARG(vd->sbdf), (unsigned long long)bar->addr, (unsigned long long)bar->size,
                 r->refused);

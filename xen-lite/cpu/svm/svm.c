@@ -78,6 +78,7 @@ static int svm_cpu_init(void)
     /* The first one given out starts a new round, which flushes whatever was there before us. */
     sc->asid_max = svm_nr_asids - 1;
     sc->asid_next = svm_nr_asids;
+    sc->asid_gen = 1;
     return 0;
 }
 
@@ -276,7 +277,7 @@ static void svm_enter(struct cpu_vcpu *c)
     c->regs.rip = vm->rip;
     c->regs.rflags = vm->rflags;
     c->cr8 = (uint8_t)vm->int_ctl;
-    c->shadow = vm->int_state & SVM_INT_SHADOW;
+    c->shadow = (uint8_t)vm->int_state;
     vm->tlb_control = SVM_TLB_NOTHING;
     vm->event_inj = 0;
     vm->clean = SVM_CLEAN_ALL; /* ignored by CPUs without the feature */

@@ -63,7 +63,6 @@
 #define SVM_V_IGN_TPR BIT(20)
 #define SVM_V_INTR_MASKING BIT(24)
 
-#define SVM_INT_SHADOW BIT(0)     /* offset 068h */
 #define SVM_NP_ENABLE BIT(0)      /* offset 090h */
 
 /* EVENTINJ and EXITINTINFO (APM 15.20, figure 15-4). */
