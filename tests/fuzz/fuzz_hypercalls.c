@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * FUZZ_SOURCES: tests/unit/hc_sim.c tests/unit/sim.c xen-lite/hypercall/guest_page.c xen-lite/hypercall/target.c
- * FUZZ_SOURCES: xen-lite/hypercall/evtchn.c xen-lite/hypercall/evtchn_op.c xen-lite/hypercall/evtchn_fifo.c
- * FUZZ_SOURCES: xen-lite/hypercall/vtime.c xen-lite/hypercall/vcpu_op.c xen-lite/hypercall/sched_op.c
- * FUZZ_SOURCES: xen-lite/hypercall/hvm_op.c xen-lite/hypercall/xen_version.c xen-lite/hypercall/console_io.c
- * FUZZ_SOURCES: xen-lite/hypercall/multicall.c xen-lite/hypercall/physdev_op.c xen-lite/hypercall/platform_op.c
- * FUZZ_SOURCES: xen-lite/hypercall/dominfo.c xen-lite/hypercall/sysctl.c xen-lite/hypercall/domctl.c
+ * FUZZ_SOURCES: tests/unit/hc_sim.c tests/unit/sim.c xen-lite/hypercall/guest_page.c
+ * FUZZ_SOURCES: xen-lite/hypercall/target.c xen-lite/hypercall/evtchn.c
+ * FUZZ_SOURCES: xen-lite/hypercall/evtchn_op.c xen-lite/hypercall/evtchn_fifo.c
+ * FUZZ_SOURCES: xen-lite/hypercall/vtime.c xen-lite/hypercall/vcpu_op.c
+ * FUZZ_SOURCES: xen-lite/hypercall/sched_op.c xen-lite/hypercall/hvm_op.c
+ * FUZZ_SOURCES: xen-lite/hypercall/xen_version.c xen-lite/hypercall/console_io.c
+ * FUZZ_SOURCES: xen-lite/hypercall/multicall.c xen-lite/hypercall/physdev_op.c
+ * FUZZ_SOURCES: xen-lite/hypercall/platform_op.c xen-lite/hypercall/dominfo.c
+ * FUZZ_SOURCES: xen-lite/hypercall/sysctl.c xen-lite/hypercall/domctl.c
  *
- * Hypercalls with arbitrary arguments from two domains, over guest memory that changes between the calls. Nothing may
- * crash, and when the domains die nothing may be left pinned or referenced.
+ * Hypercalls with arbitrary arguments from two domains, over guest memory that changes between
+ * the calls. Nothing may crash, and when the domains die nothing may be left pinned or referenced.
  */
 #include "hc_sim.h"
 #include "hypercall/handlers.h"
@@ -27,17 +30,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct fuzz_call {
     uint8_t handler, cmd;
-    uint8_t who;          /* bit 0: domain, bit 1: vCPU */
-    uint8_t scribble;     /* != 0: a word of shared pages changes first */
+    uint8_t who;      /* bit 0: domain, bit 1: vCPU */
+    uint8_t scribble; /* != 0: a word of shared pages changes first */
     uint16_t where;
-    uint16_t small;       /* a second argument */
+    uint16_t small; /* a second argument */
     uint8_t arg[FUZZ_ARG];
 };
 
 static const struct {
     hc_handler fn;
-    uint32_t version;     /* the argument begins with number and version */
-    bool id_first;        /* (number, id, pointer) */
+    uint32_t version; /* the argument begins with number and version */
+    bool id_first;    /* (number, id, pointer) */
 } handlers[] = {
     { do_event_channel_op, 0, false },
     { do_event_channel_op, 0, false }, /* twice: it has the most state */

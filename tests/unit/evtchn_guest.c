@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guest of evtchn_guest.h: the consumer's half of event channels, written from the public interface's description.
+ * The guest of evtchn_guest.h: the consumer's half of event channels, written from the public
+ * interface's description.
  */
 #include "evtchn_guest.h"
 
@@ -8,9 +9,9 @@
 #include "lib/string.h"
 
 #define PENDING (1u << EVTCHN_FIFO_PENDING)
-#define MASKED (1u << EVTCHN_FIFO_MASKED)
-#define LINKED (1u << EVTCHN_FIFO_LINKED)
-#define BUSY (1u << EVTCHN_FIFO_BUSY)
+#define MASKED  (1u << EVTCHN_FIFO_MASKED)
+#define LINKED  (1u << EVTCHN_FIFO_LINKED)
+#define BUSY    (1u << EVTCHN_FIFO_BUSY)
 
 /* ---- operations ---- */
 

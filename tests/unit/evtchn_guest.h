@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest that uses event channels as the public interface tells it to: both ABIs, one structure a domain.
+ * A guest that uses event channels as the public interface tells it to: both ABIs, one structure a
+ * domain.
  */
 #ifndef XL_TESTS_EVTCHN_GUEST_H
 #define XL_TESTS_EVTCHN_GUEST_H
 
 #include "hc_sim.h"
 
-#define EG_MAX_PORTS 4096u
-#define EG_MAX_VCPUS 4u
+#define EG_MAX_PORTS   4096u
+#define EG_MAX_VCPUS   4u
 #define EG_CONTROL_GFN 16u /* one page a vCPU from here */
-#define EG_ARRAY_GFN 32u   /* event arrays from here */
+#define EG_ARRAY_GFN   32u /* event arrays from here */
 
 struct evtchn_guest {
     struct domain *d;
@@ -42,7 +43,9 @@ int eg_use_fifo(struct evtchn_guest *g, unsigned ports);
 void eg_mask(struct evtchn_guest *g, evtchn_port_t port);
 /* As guests do: the bit by itself if nothing is pending, else through the hypercall. */
 void eg_unmask(struct evtchn_guest *g, struct vcpu *v, evtchn_port_t port);
-/* The upcall handler on v: runs while upcall_pending is set; returns the number of events handled. */
+/*
+ * The upcall handler on v: runs while upcall_pending is set; returns the number of events handled.
+ */
 unsigned eg_upcall(struct evtchn_guest *g, struct vcpu *v);
 event_word_t *eg_word(struct evtchn_guest *g, evtchn_port_t port);
 

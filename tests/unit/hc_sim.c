@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The model of hc_sim.h. Functions here stand for domain/, sched/, cpu/, p2m/ and irq/ as far as handlers call them.
+ * The model of hc_sim.h. Functions here stand for domain/, sched/, cpu/, p2m/ and irq/ as far as
+ * handlers call them.
  */
 #include "hc_sim.h"
 
@@ -22,9 +23,9 @@
 
 struct hc_domain {
     struct domain d;
-    uint64_t base;                /* first machine frame */
-    uint8_t type[HC_PAGES];       /* enum p2m_type */
-    unsigned pins;                /* atomic */
+    uint64_t base;          /* first machine frame */
+    uint8_t type[HC_PAGES]; /* enum p2m_type */
+    unsigned pins;          /* atomic */
     struct hc_vcpu_log log[DOMAIN_MAX_VCPUS];
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A model of everything around the hypercall handlers: domains with memory and vCPUs, a scheduler that only notes what
- * it is asked, timers on the settable clock, a console. A guest's frame g is machine frame base + g, linear addresses are
- * guest-physical.
+ * A model of everything around the hypercall handlers: domains with memory and vCPUs, a scheduler
+ * that only notes what it is asked, timers on the settable clock, a console. A guest's frame g is
+ * machine frame base + g, linear addresses are guest-physical.
  */
 #ifndef XL_TESTS_HC_SIM_H
 #define XL_TESTS_HC_SIM_H
@@ -10,7 +10,7 @@
 #include "domain/domain.h"
 #include "lib/types.h"
 
-#define HC_PAGES 256u /* of memory a domain */
+#define HC_PAGES       256u /* of memory a domain */
 #define HC_MAX_DOMAINS 8u
 
 /* What happened to a vCPU; tests read and clear. */

@@ -17,7 +17,7 @@ unsigned sim_nr_functions;
 uint64_t sim_raw_accesses;
 struct sim_girq sim_girqs[SIM_MAX_GIRQS];
 unsigned sim_girqs_used;
-bool sim_bind_fails, sim_p2m_fails, sim_found_fails;
+bool sim_window, sim_bind_fails, sim_p2m_fails, sim_found_fails;
 unsigned sim_found, sim_gone, sim_unmaps;
 
 struct vpci sim_vpci;
@@ -39,6 +39,11 @@ struct sim_function *sim_find(uint32_t sbdf)
 void pci_hw_init(const struct acpi_mcfg_info *mcfg)
 {
     (void)mcfg;
+}
+
+const volatile uint8_t *pci_conf_window(uint32_t sbdf)
+{
+    return sim_window ? sim_find(sbdf)->config : NULL;
 }
 
 bool pci_has_ext_config(uint32_t sbdf)
@@ -412,7 +417,7 @@ void sim_reset(void)
     static bool reserved;
 
     sim_nr_functions = 0;
-    sim_bind_fails = sim_p2m_fails = sim_found_fails = false;
+    sim_window = sim_bind_fails = sim_p2m_fails = sim_found_fails = false;
     sim_found = sim_gone = 0;
     phys_to_virt(0); /* makes the simulated memory, if it is not there yet */
     memset(frames, P2M_NONE, sizeof(frames));

@@ -25,7 +25,7 @@
 struct sim_function {
     uint32_t sbdf;
     bool present;
-    uint8_t config[PCI_CFG_EXT_SIZE];
+    uint8_t config[PCI_CFG_EXT_SIZE] __aligned(8);
     uint8_t writable[PCI_CFG_EXT_SIZE]; /* bits that a write changes */
     uint8_t w1c[PCI_CFG_EXT_SIZE];      /* bits that a written 1 clears */
     uint64_t bar_size[PCI_MAX_BARS];
@@ -47,6 +47,7 @@ extern unsigned sim_nr_functions;
 extern uint64_t sim_raw_accesses; /* that reached pci_conf_read() or pci_conf_write() */
 extern struct sim_girq sim_girqs[SIM_MAX_GIRQS];
 extern unsigned sim_girqs_used;
+extern bool sim_window; /* configuration space can be read through pci_conf_window() */
 extern bool sim_bind_fails, sim_p2m_fails;
 extern unsigned sim_unmaps;       /* calls of p2m_unmap() */
 extern bool sim_found_fails;      /* domain_pci_found() */

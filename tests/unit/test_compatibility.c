@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * docs/compatibility.md against the code: each row of a table of sub-operations is called from the control domain with an
- * argument of zeroes. What the page calls refused must give that error, what it calls implemented must not be unknown.
+ * docs/compatibility.md against the code: each row of a table of sub-operations is called from the
+ * control domain with an argument of zeroes. What the page calls refused must give that error, what
+ * it calls implemented must not be unknown.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+
 #include <cmocka.h>
 
 #include "evtchn_guest.h"
@@ -71,7 +73,7 @@ static long error_of(const char *name)
         const char *name;
         long value;
     } errors[] = {
-        { "-ENOSYS", -ENOSYS }, { "-EINVAL", -EINVAL }, { "-ENODATA", -ENODATA },
+        { "-ENOSYS", -ENOSYS },         { "-EINVAL", -EINVAL }, { "-ENODATA", -ENODATA },
         { "-EOPNOTSUPP", -EOPNOTSUPP }, { "-EPERM", -EPERM },
     };
 

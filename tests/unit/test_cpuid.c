@@ -27,7 +27,7 @@ static void read_all(uint32_t leaf, uint32_t sub, struct cpuid_leaf *out)
     else if (leaf == 0xd && sub == 2)
         *out = (struct cpuid_leaf){ 256, 576, 0, 0 };
     else if (leaf == 0xd && sub == 9)
-        *out = (struct cpuid_leaf){ 8, 2688, 0, 0 };
+        *out = (struct cpuid_leaf){ 8, 2688, 2, 0 };
 }
 
 /* A CPU without XSAVE, leaf 7 and leaf b. */
@@ -109,7 +109,8 @@ static void test_hidden(void **state)
     assert_int_equal(l.a | l.b | l.c | l.d, 0);
     l = ask(&v3, 0xd, 1);
     assert_int_equal(l.a, 7); /* no XSAVES */
-    assert_int_equal(l.b | l.c | l.d, 0);
+    assert_int_equal(l.b, 576);
+    assert_int_equal(l.c | l.d, 0);
 }
 
 static void test_limits(void **state)
@@ -175,6 +176,11 @@ static void test_follows_vcpu(void **state)
     assert_int_equal(ask(&v, 0xd, 0).a, 0x207);
     v.xcr0 = 7;
     assert_int_equal(ask(&v, 0xd, 0).b, 832);
+    assert_int_equal(ask(&v, 0xd, 1).b, 832);
+    v.xcr0 = 0x207; /* compacted: right behind */
+    assert_int_equal(ask(&v, 0xd, 0).b, 2696);
+    assert_int_equal(ask(&v, 0xd, 1).b, 840);
+    v.xcr0 = 7;
     v.cr4 = 0;
     assert_false(ask(&v, 1, 0).c & 1u << 27);
     assert_false(ask(&v, 7, 0).c & 1u << 4);

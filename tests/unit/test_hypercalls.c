@@ -5,18 +5,17 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+
 #include <cmocka.h>
 
 #include "acpi/acpi.h"
 #include "hc_sim.h"
-#include "hypercall/dominfo.h"
 #include "hypercall/handlers.h"
 #include "hypercall/hypercall.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "lib/time.h"
 #include "sim.h"
-#include "vdev/pci.h"
 #include "vdev/vpci.h"
 
 #include <xen/features.h>
@@ -24,7 +23,6 @@
 #include <xen/physdev.h>
 #include <xen/platform.h>
 #include <xen/sched.h>
-#include <xen/sysctl.h>
 #include <xen/version.h>
 
 static struct domain *dom0, *dom1;
@@ -51,7 +49,8 @@ int vpci_physdev_remove(struct domain *d, uint32_t sbdf)
     return 0;
 }
 
-int vpci_add_ecam(struct vpci *vpci, uint64_t base, uint16_t segment, uint8_t start_bus, uint8_t end_bus)
+int vpci_add_ecam(struct vpci *vpci, uint64_t base, uint16_t segment, uint8_t start_bus,
+                  uint8_t end_bus)
 {
     (void)vpci;
     (void)base;
@@ -59,13 +58,6 @@ int vpci_add_ecam(struct vpci *vpci, uint64_t base, uint16_t segment, uint8_t st
     (void)start_bus;
     (void)end_bus;
     return ecam_calls++ ? -EEXIST : 0;
-}
-
-struct pci_dev *pci_find(uint32_t sbdf)
-{
-    static struct pci_dev dev;
-
-    return sbdf == 0x218 ? &dev : NULL;
 }
 
 int acpi_get_madt(struct acpi_madt_info *out)
@@ -164,12 +156,14 @@ static void test_sched(void **state)
     hc_shutdown_code = -1;
     down.reason = SHUTDOWN_MAX + 1;
     assert_int_equal(hc_call(do_sched_op, v1, SCHEDOP_shutdown, &down, sizeof(down)), -EINVAL);
-    assert_int_equal(hc_call(do_sched_op, v1, SCHEDOP_remote_shutdown, &remote, sizeof(remote)), -EPERM);
+    assert_int_equal(hc_call(do_sched_op, v1, SCHEDOP_remote_shutdown, &remote, sizeof(remote)),
+                     -EPERM);
     assert_int_equal(hc_shutdown_code, -1);
     assert_int_equal(hc_call(do_sched_op, v0, SCHEDOP_remote_shutdown, &remote, sizeof(remote)), 0);
     assert_int_equal(hc_shutdown_code, SHUTDOWN_crash);
     remote.domain_id = 5;
-    assert_int_equal(hc_call(do_sched_op, v0, SCHEDOP_remote_shutdown, &remote, sizeof(remote)), -ESRCH);
+    assert_int_equal(hc_call(do_sched_op, v0, SCHEDOP_remote_shutdown, &remote, sizeof(remote)),
+                     -ESRCH);
     assert_int_equal(do_sched_op(v0, SCHEDOP_pin_override, 0, 0, 0, 0), -ENOSYS);
 }
 
@@ -259,9 +253,11 @@ static void test_callback_irq(void **state)
     assert_int_equal(hc_call(do_hvm_op, v0, HVMOP_set_evtchn_upcall_vector, &up, sizeof(up)), 0);
     assert_int_equal(v0->evt.upcall_vector, 0xf3);
     up.vcpu = 2;
-    assert_int_equal(hc_call(do_hvm_op, v0, HVMOP_set_evtchn_upcall_vector, &up, sizeof(up)), -ENOENT);
+    assert_int_equal(hc_call(do_hvm_op, v0, HVMOP_set_evtchn_upcall_vector, &up, sizeof(up)),
+                     -ENOENT);
     up.vector = 15;
-    assert_int_equal(hc_call(do_hvm_op, v0, HVMOP_set_evtchn_upcall_vector, &up, sizeof(up)), -EINVAL);
+    assert_int_equal(hc_call(do_hvm_op, v0, HVMOP_set_evtchn_upcall_vector, &up, sizeof(up)),
+                     -EINVAL);
     assert_int_equal(do_hvm_op(v0, HVMOP_pagetable_dying, HC_ARG, 0, 0, 0), -ENOSYS);
     assert_int_equal(do_hvm_op(v0, HVMOP_altp2m, HC_ARG, 0, 0, 0), -EOPNOTSUPP);
 }
@@ -295,7 +291,8 @@ static void test_console(void **state)
     rc = do_console_io(v0, CONSOLEIO_write, 3000, 0x3000, 0, 0);
     assert_int_equal(rc, HYPERCALL_RESTART);
     while (rc == HYPERCALL_RESTART)
-        rc = do_console_io(v0, CONSOLEIO_write, v0->cpu.regs.gpr[CPU_RSI], v0->cpu.regs.gpr[CPU_RDX], 0, 0);
+        rc = do_console_io(v0, CONSOLEIO_write, v0->cpu.regs.gpr[CPU_RSI],
+                           v0->cpu.regs.gpr[CPU_RDX], 0, 0);
     assert_int_equal(rc, 0);
     assert_int_equal(hc_console_len, 3000);
     assert_int_equal(do_console_io(v0, CONSOLEIO_read, 100, 0x3000, 0, 0), 3);
@@ -346,7 +343,9 @@ static void test_multicall(void **state)
 static void test_physdev(void **state)
 {
     struct physdev_pci_mmcfg_reserved m = { .address = 0xb0000000, .end_bus = 255, .flags = 1 };
-    struct physdev_pci_device_add a = { .seg = 1, .bus = 2, .devfn = 0x18, .flags = XEN_PCI_DEV_EXTFN };
+    struct physdev_pci_device_add a = {
+        .seg = 1, .bus = 2, .devfn = 0x18, .flags = XEN_PCI_DEV_EXTFN
+    };
     struct physdev_pci_device r = { .seg = 1, .bus = 2, .devfn = 0x18 };
     struct physdev_manage_pci_ext ext = { .bus = 3, .devfn = 8, .is_virtfn = 1 };
 
@@ -356,17 +355,20 @@ static void test_physdev(void **state)
     assert_int_equal(ecam_calls, 2);
     m.start_bus = 9;
     m.end_bus = 8;
-    assert_int_equal(hc_call(do_physdev_op, v0, PHYSDEVOP_pci_mmcfg_reserved, &m, sizeof(m)), -EINVAL);
+    assert_int_equal(hc_call(do_physdev_op, v0, PHYSDEVOP_pci_mmcfg_reserved, &m, sizeof(m)),
+                     -EINVAL);
     assert_int_equal(hc_call(do_physdev_op, v0, PHYSDEVOP_pci_device_add, &a, sizeof(a)), 0);
     assert_int_equal(pci_sbdf, 0x10218);
     assert_int_equal(pci_flags, XEN_PCI_DEV_EXTFN);
     assert_int_equal(hc_call(do_physdev_op, v0, PHYSDEVOP_pci_device_remove, &r, sizeof(r)), 0);
     assert_true(pci_removed);
-    assert_int_equal(hc_call(do_physdev_op, v0, PHYSDEVOP_manage_pci_add_ext, &ext, sizeof(ext)), 0);
+    assert_int_equal(hc_call(do_physdev_op, v0, PHYSDEVOP_manage_pci_add_ext, &ext, sizeof(ext)),
+                     0);
     assert_int_equal(pci_sbdf, 0x308);
     assert_int_equal(pci_flags, XEN_PCI_DEV_VIRTFN);
     ext.is_extfn = 2;
-    assert_int_equal(hc_call(do_physdev_op, v0, PHYSDEVOP_manage_pci_add_ext, &ext, sizeof(ext)), -EINVAL);
+    assert_int_equal(hc_call(do_physdev_op, v0, PHYSDEVOP_manage_pci_add_ext, &ext, sizeof(ext)),
+                     -EINVAL);
     assert_int_equal(hc_call(do_physdev_op, v1, PHYSDEVOP_pci_device_add, &a, sizeof(a)), -EPERM);
     assert_int_equal(hc_call(do_physdev_op, v0, PHYSDEVOP_prepare_msix, &r, sizeof(r)), -ENOSYS);
     assert_int_equal(hc_call(do_physdev_op, v0, PHYSDEVOP_restore_msi_ext, &r, sizeof(r)), -ENOSYS);
@@ -415,197 +417,12 @@ static void test_platform(void **state)
     assert_int_equal(do_platform_op(v0, HC_ARG, 0, 0, 0, 0), -EACCES);
 }
 
-/* ---- sysctl and domctl ---- */
-
-static long sysctl(struct vcpu *v, struct xen_sysctl *op, uint32_t cmd)
-{
-    long rc;
-
-    op->cmd = cmd;
-    op->interface_version = XEN_SYSCTL_INTERFACE_VERSION;
-    memcpy(hc_mem(v->domain, HC_ARG), op, sizeof(*op));
-    rc = do_sysctl(v, HC_ARG, 0, 0, 0, 0);
-    memcpy(op, hc_mem(v->domain, HC_ARG), sizeof(*op));
-    return rc;
-}
-
-static long domctl(struct vcpu *v, struct xen_domctl *op, uint32_t cmd, domid_t domid)
-{
-    long rc;
-
-    op->cmd = cmd;
-    op->interface_version = XEN_DOMCTL_INTERFACE_VERSION;
-    op->domain = domid;
-    memcpy(hc_mem(v->domain, HC_ARG), op, sizeof(*op));
-    rc = do_domctl(v, HC_ARG, 0, 0, 0, 0);
-    memcpy(op, hc_mem(v->domain, HC_ARG), sizeof(*op));
-    return rc;
-}
-
-static void test_sysctl_machine(void **state)
-{
-    struct xen_sysctl op = { 0 };
-    uint8_t *map = hc_mem(dom0, 0x5000);
-
-    (void)state;
-    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_physinfo), 0);
-    assert_int_equal(op.u.physinfo.nr_cpus, 2);
-    assert_int_equal(op.u.physinfo.free_pages, 400);
-    assert_int_equal(op.u.physinfo.capabilities & 0x10d, 0x10d); /* hvm, directio, hap, grants v1 */
-    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_sched_id), 0);
-    assert_int_equal(op.u.sched_id.sched_id, SCHEDULER_ID);
-
-    memset(&op, 0, sizeof(op));
-    memset(map, 0xff, 16);
-    op.u.cpupool_op.op = XEN_SYSCTL_CPUPOOL_OP_INFO;
-    op.u.cpupool_op.cpumap.bitmap.p = (void *)0x5000UL;
-    op.u.cpupool_op.cpumap.nr_bits = 72;
-    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_cpupool_op), 0);
-    assert_int_equal(op.u.cpupool_op.sched_id, SCHEDULER_ID);
-    assert_int_equal(op.u.cpupool_op.n_dom, 2);
-    assert_int_equal(map[0], 3);
-    assert_int_equal(map[8], 0);
-    assert_int_equal(map[9], 0xff); /* not beyond its length */
-    op.u.cpupool_op.cpupool_id = 1;
-    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_cpupool_op), -ENOENT);
-    op.u.cpupool_op.cpupool_id = 0;
-    op.u.cpupool_op.cpumap.nr_bits = ~0u;
-    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_cpupool_op), -EINVAL);
-
-    memset(&op, 0, sizeof(op));
-    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_cputopoinfo), 0);
-    assert_int_equal(op.u.cputopoinfo.num_cpus, 2);
-    memset(&op, 0, sizeof(op));
-    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_numainfo), 0);
-    assert_int_equal(op.u.numainfo.num_nodes, 1);
-    memset(&op, 0, sizeof(op));
-    op.u.availheap.node = -1;
-    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_availheap), 0);
-    assert_int_equal(op.u.availheap.avail_bytes, 400 * 4096);
-    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_tbuf_op), -ENOSYS);
-    assert_int_equal(sysctl(v1, &op, XEN_SYSCTL_physinfo), -EPERM);
-    op.interface_version--;
-    memcpy(hc_mem(dom0, HC_ARG), &op, sizeof(op));
-    assert_int_equal(do_sysctl(v0, HC_ARG, 0, 0, 0, 0), -EACCES);
-}
-
-static void test_sysctl_pci(void **state)
-{
-    struct physdev_pci_device devs[2] = { { .bus = 2, .devfn = 0x18 }, { .bus = 9 } };
-    struct xen_sysctl op = { 0 };
-    uint32_t *nodes = hc_mem(dom0, 0x6000);
-
-    (void)state;
-    op.u.pcitopoinfo.num_devs = 2;
-    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_pcitopoinfo), -EINVAL);
-    memcpy(hc_mem(dom0, 0x5000), devs, sizeof(devs));
-    op.u.pcitopoinfo.devs.p = (void *)0x5000UL;
-    op.u.pcitopoinfo.nodes.p = (void *)0x6000UL;
-    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_pcitopoinfo), 0);
-    assert_int_equal(op.u.pcitopoinfo.num_devs, 2);
-    assert_int_equal(nodes[0], 0);
-    assert_int_equal(nodes[1], XEN_INVALID_DEV);
-    op.u.pcitopoinfo.num_devs = ~0u; /* bounded; zeroes in between are an unknown function */
-    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_pcitopoinfo), 0);
-    assert_true(op.u.pcitopoinfo.num_devs < 1000);
-}
-
-static void test_sysctl_console(void **state)
-{
-    struct xen_sysctl op = { 0 };
-
-    (void)state;
-    op.u.readconsole.incremental = 1;
-    op.u.readconsole.buffer.p = (void *)0x5000UL;
-    op.u.readconsole.count = 60;
-    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_readconsole), 0);
-    assert_int_equal(op.u.readconsole.count, 60);
-    assert_int_equal(op.u.readconsole.index, 60);
-    assert_memory_equal(hc_mem(dom0, 0x5000), "abcd", 4);
-    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_readconsole), 0);
-    assert_int_equal(op.u.readconsole.count, 40);
-    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_readconsole), 0);
-    assert_int_equal(op.u.readconsole.count, 0);
-    op.u.readconsole.incremental = 0; /* from the start again */
-    op.u.readconsole.count = 1000;
-    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_readconsole), 0);
-    assert_int_equal(op.u.readconsole.count, 100);
-}
-
-static void test_domain_lists(void **state)
-{
-    struct xen_domctl_getdomaininfo *list = hc_mem(dom0, 0x6000);
-    struct xen_sysctl op = { 0 };
-    struct xen_domctl d = { 0 };
-
-    (void)state;
-    hc_domain(7, 3, 64);
-    op.u.getdomaininfolist.max_domains = 16;
-    op.u.getdomaininfolist.buffer.p = (void *)0x6000UL;
-    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_getdomaininfolist), 0);
-    assert_int_equal(op.u.getdomaininfolist.num_domains, 3);
-    assert_int_equal(list[2].domain, 7);
-    assert_int_equal(list[2].nr_online_vcpus, 3);
-    assert_int_equal(list[2].max_vcpu_id, 2);
-    assert_int_equal(list[0].tot_pages, HC_PAGES);
-    op.u.getdomaininfolist.first_domain = 1;
-    op.u.getdomaininfolist.max_domains = 1;
-    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_getdomaininfolist), 0);
-    assert_int_equal(op.u.getdomaininfolist.num_domains, 1);
-    assert_int_equal(list[0].domain, 1);
-
-    /* An unused id means the next domain. */
-    assert_int_equal(domctl(v0, &d, XEN_DOMCTL_getdomaininfo, 2), 0);
-    assert_int_equal(d.domain, 7);
-    assert_int_equal(d.u.getdomaininfo.domain, 7);
-    assert_int_equal(d.u.getdomaininfo.flags & XEN_DOMINF_hvm_guest, XEN_DOMINF_hvm_guest);
-    assert_int_equal(domctl(v0, &d, XEN_DOMCTL_getdomaininfo, 8), -ESRCH);
-    assert_int_equal(domctl(v0, &d, XEN_DOMCTL_getdomaininfo, 0xffff), -ESRCH);
-    assert_int_equal(domctl(v1, &d, XEN_DOMCTL_getdomaininfo, 0), -EPERM);
-}
-
-static void test_domctl_vcpu(void **state)
-{
-    struct xen_domctl d = { 0 };
-    uint8_t *map = hc_mem(dom0, 0x5000);
-
-    (void)state;
-    vtime_runstate_change(v0, RUNSTATE_running);
-    hc_advance(12345);
-    assert_int_equal(domctl(v0, &d, XEN_DOMCTL_getvcpuinfo, 0), 0);
-    assert_int_equal(d.u.getvcpuinfo.cpu_time, 12345);
-    assert_int_equal(d.u.getvcpuinfo.online, 1);
-    assert_int_equal(d.u.getvcpuinfo.running, 1);
-    d.u.getvcpuinfo.vcpu = 5;
-    assert_int_equal(domctl(v0, &d, XEN_DOMCTL_getvcpuinfo, 0), -ESRCH);
-    d.u.getvcpuinfo.vcpu = ~0u;
-    assert_int_equal(domctl(v0, &d, XEN_DOMCTL_getvcpuinfo, 0), -EINVAL);
-    memset(&d, 0, sizeof(d));
-    memset(map, 0xff, 4);
-    dom0->vcpu[0]->sched.affinity[0] = 2;
-    d.u.vcpuaffinity.flags = XEN_VCPUAFFINITY_HARD;
-    d.u.vcpuaffinity.cpumap_hard.bitmap.p = (void *)0x5000UL;
-    d.u.vcpuaffinity.cpumap_hard.nr_bits = 8;
-    assert_int_equal(domctl(v0, &d, XEN_DOMCTL_getvcpuaffinity, 0), 0);
-    assert_int_equal(map[0], 2);
-    assert_int_equal(map[1], 0xff);
-    assert_int_equal(domctl(v0, &d, XEN_DOMCTL_pausedomain, 0), -EINVAL); /* oneself */
-    assert_int_equal(domctl(v0, &d, XEN_DOMCTL_unpausedomain, 1), -EINVAL);
-    assert_int_equal(domctl(v0, &d, XEN_DOMCTL_pausedomain, 1), 0);
-    assert_int_equal(dom1->pause_count, 1);
-    assert_int_equal(domctl(v0, &d, XEN_DOMCTL_unpausedomain, 1), 0);
-    assert_int_equal(domctl(v0, &d, XEN_DOMCTL_createdomain, 5), -ENOSYS);
-    assert_int_equal(domctl(v0, &d, XEN_DOMCTL_getvcpucontext, 0), -ENOSYS);
-    assert_int_equal(domctl(v0, &d, XEN_DOMCTL_getvcpuinfo, 5), -ESRCH);
-}
-
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_version), T(test_sched), T(test_watchdog), T(test_params), T(test_callback_irq),
+        T(test_version),  T(test_sched),   T(test_watchdog),  T(test_params),  T(test_callback_irq),
         T(test_mem_type), T(test_console), T(test_multicall), T(test_physdev), T(test_platform),
-        T(test_sysctl_machine), T(test_sysctl_console), T(test_sysctl_pci), T(test_domain_lists), T(test_domctl_vcpu),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,6 +35,11 @@ void cpu_state_destroy(struct cpu_vcpu *v)
     (void)v;
 }
 
+uint64_t cpu_get_xcr0(const struct cpu_vcpu *v)
+{
+    return v->xcr0;
+}
+
 void cpu_load_debug(struct cpu_vcpu *v)
 {
     (void)v;

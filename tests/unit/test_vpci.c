@@ -93,6 +93,25 @@ static void test_cf8(void **state)
     assert_int_equal(in(0xcfe, 4), 0xffffffff);
 }
 
+/* Reads of whole unmanaged dwords go straight through the window. */
+static void test_window(void **state)
+{
+    uint64_t raw;
+
+    (void)state;
+    nic();
+    sim_window = true;
+    sim_boot();
+    raw = sim_raw_accesses;
+    assert_int_equal(cfg_read(NIC, 0, 4), 0x10d38086);
+    assert_int_equal(cfg_read(NIC, 8, 4), 0x02000001);
+    assert_int_equal(sim_raw_accesses, raw);
+    assert_int_equal(cfg_read(NIC, 2, 2), 0x10d3);
+    assert_int_equal(cfg_read(NIC, 4, 4), PCI_STATUS_CAP_LIST << 16);
+    assert_int_equal(cfg_read(DISK, 0, 4), 0xffffffff);
+    assert_true(sim_raw_accesses >= raw + 3);
+}
+
 static void test_absent(void **state)
 {
     uint64_t before;
@@ -744,7 +763,7 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_cf8), TEST(test_absent), TEST(test_ecam), TEST(test_merge), TEST(test_masks),
+        TEST(test_cf8), TEST(test_window), TEST(test_absent), TEST(test_ecam), TEST(test_merge), TEST(test_masks),
         TEST(test_command), TEST(test_decoding_at_boot), TEST(test_sizing),
         TEST(test_sizing_decoded), TEST(test_bar_above_4g), TEST(test_rom), TEST(test_forbidden),
         TEST(test_no_memory), TEST(test_shared_page), TEST(test_reset), TEST(test_bridge),

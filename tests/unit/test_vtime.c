@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Paravirtual time: pvclock records, runstate areas, timers, wall clock, and the calls that reach them.
+ * Paravirtual time: pvclock records, runstate areas, timers, wall clock, and the calls that reach
+ * them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+
 #include <cmocka.h>
 
 #include "hc_sim.h"
@@ -127,9 +129,11 @@ static void test_time_area(void **state)
     assert_int_equal(vcpu_op(v0, VCPUOP_register_vcpu_time_memory_area, 0, &gva, sizeof(gva)), 0);
     assert_int_equal(hc_pins(dom0), 1);
     gva = HC_PAGES * PAGE_SIZE - 8; /* runs out of what is mapped */
-    assert_int_equal(vcpu_op(v0, VCPUOP_register_vcpu_time_memory_area, 0, &gva, sizeof(gva)), -EFAULT);
+    assert_int_equal(vcpu_op(v0, VCPUOP_register_vcpu_time_memory_area, 0, &gva, sizeof(gva)),
+                     -EFAULT);
     gva = ~0ULL;
-    assert_int_equal(vcpu_op(v0, VCPUOP_register_vcpu_time_memory_area, 0, &gva, sizeof(gva)), -EFAULT);
+    assert_int_equal(vcpu_op(v0, VCPUOP_register_vcpu_time_memory_area, 0, &gva, sizeof(gva)),
+                     -EFAULT);
     assert_int_equal(hc_pins(dom0), 1);
 }
 
@@ -168,20 +172,24 @@ static void test_runstate_update_flag(void **state)
     struct vcpu_runstate_info rs;
 
     (void)state;
-    assert_int_equal(do_vm_assist(v0, VMASST_CMD_enable, VMASST_TYPE_runstate_update_flag, 0, 0, 0), 0);
+    assert_int_equal(do_vm_assist(v0, VMASST_CMD_enable, VMASST_TYPE_runstate_update_flag, 0, 0, 0),
+                     0);
     for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
         uint64_t gva = places[i];
 
-        assert_int_equal(vcpu_op(v0, VCPUOP_register_runstate_memory_area, 0, &gva, sizeof(gva)), 0);
+        assert_int_equal(vcpu_op(v0, VCPUOP_register_runstate_memory_area, 0, &gva, sizeof(gva)),
+                         0);
         hc_advance(5);
         vtime_runstate_change(v0, RUNSTATE_running);
         memcpy(&rs, hc_mem(dom0, places[i]), sizeof(rs));
         assert_int_equal(rs.state_entry_time, sim_now_ns); /* bit 63 is clear again */
         assert_int_equal(rs.state, RUNSTATE_running);
     }
-    assert_int_equal(do_vm_assist(v0, VMASST_CMD_disable, VMASST_TYPE_runstate_update_flag, 0, 0, 0), 0);
+    assert_int_equal(
+        do_vm_assist(v0, VMASST_CMD_disable, VMASST_TYPE_runstate_update_flag, 0, 0, 0), 0);
     assert_false(assist_runstate_update_flag(dom0));
-    assert_int_equal(do_vm_assist(v0, VMASST_CMD_enable, VMASST_TYPE_4gb_segments, 0, 0, 0), -EINVAL);
+    assert_int_equal(do_vm_assist(v0, VMASST_CMD_enable, VMASST_TYPE_4gb_segments, 0, 0, 0),
+                     -EINVAL);
     assert_int_equal(do_vm_assist(v0, 7, VMASST_TYPE_runstate_update_flag, 0, 0, 0), -ENOSYS);
 }
 
@@ -340,16 +348,18 @@ static void test_vcpu_op_arguments(void **state)
     assert_int_equal(do_vcpu_op(v0, VCPUOP_get_physid, 0, 0, 0, 0), -EINVAL);
     assert_int_equal(do_vcpu_op(v0, VCPUOP_register_vcpu_info, 0, ~0ULL, 0, 0), -EFAULT);
     hc_mode_bytes = 4;
-    assert_int_equal(vcpu_op(v0, VCPUOP_register_runstate_memory_area, 0, &gva, sizeof(gva)), -ENOSYS);
+    assert_int_equal(vcpu_op(v0, VCPUOP_register_runstate_memory_area, 0, &gva, sizeof(gva)),
+                     -ENOSYS);
 }
 
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_record), T(test_record_follows_cpu), T(test_record_moves_with_vcpu_info),
-        T(test_time_area), T(test_runstate), T(test_runstate_update_flag), T(test_singleshot),
-        T(test_periodic), T(test_poll), T(test_wallclock), T(test_vcpu_op_arguments),
+        T(test_record),     T(test_record_follows_cpu), T(test_record_moves_with_vcpu_info),
+        T(test_time_area),  T(test_runstate),           T(test_runstate_update_flag),
+        T(test_singleshot), T(test_periodic),           T(test_poll),
+        T(test_wallclock),  T(test_vcpu_op_arguments),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,9 @@
 #define PACKAGE_VERSION "development"
 #endif
 
+/* Free frames that no domain's memory may take: for tables and objects that isolation depends on. 4 MiB. */
+#define RESERVE_FRAMES 1024
+
 extern char __image_start[], __image_end[];
 
 void hv_main(uint32_t magic, paddr_t info) __noreturn;
@@ -216,10 +219,20 @@ static int init_iommu(void)
     return 0;
 }
 
+static struct timer fault_poll;
+
 static void fault_vector(void *arg)
 {
     (void)arg;
     iommu_fault_irq();
+}
+
+/* A flood of faults keeps its interrupt masked for a while; who looks once a second sees the end of it. */
+static void poll_faults(void *arg)
+{
+    (void)arg;
+    iommu_fault_irq();
+    timer_set(&fault_poll, now_ns() + NS_PER_SEC);
 }
 
 /* Translation goes on when the control domain's devices have their tables and no pin can interrupt. */
@@ -238,6 +251,8 @@ static int init_dma(void)
     vector = irq_alloc_vector(0, fault_vector, NULL);
     if (vector < 0 || iommu_enable_fault_irq((uint8_t)vector, apicid_of_cpu(0)))
         pr_warn("IOMMU faults are not reported by interrupt");
+    timer_init(&fault_poll, 0, poll_faults, NULL);
+    timer_set(&fault_poll, now_ns() + NS_PER_SEC);
     return err;
 }
 
@@ -255,6 +270,7 @@ static int init_smp(void)
 static int init_control(void)
 {
     control_domain_build(&boot);
+    frames_set_reserve(RESERVE_FRAMES);
     return 0;
 }
 

@@ -43,6 +43,9 @@
 #define LEAF7_D_AVX (BIT(2) | BIT(3) | BIT(8))
 /* Leaf d sub 1 EAX: XSAVEOPT, XSAVEC, XGETBV1; not XSAVES, as XSS is not switched. */
 #define LEAFD1_A (BIT(0) | BIT(1) | BIT(2))
+#define LEAFD1_A_XSAVEC BIT(1)
+#define LEAFD_C_ALIGNED BIT(1)          /* starts at a multiple of 64 in a compacted area */
+#define XSAVE_HEADER_END (512u + 64u)   /* legacy region and header */
 /* 80000001 ECX (APM vol. 3, appendix E.3.6): LAHF, AltMovCr8, ABM, SSE4A, MisAlignSse, 3DNowPrefetch, XOP, FMA4, TBM. */
 #define EXT1_C (BIT(0) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(11) | BIT(16) | BIT(21))
 #define EXT1_C_AVX (BIT(11) | BIT(16))
@@ -143,7 +146,7 @@ static void build_cache(struct cpuid_policy *p, const struct cpuid_config *cfg)
 static void build_xstate(struct cpuid_policy *p, const struct cpuid_config *cfg)
 {
     struct cpuid_leaf *x = p->xstate;
-    uint32_t size = 512 + 64; /* legacy region and header */
+    uint32_t size = XSAVE_HEADER_END;
 
     if (!p->xcr0)
         return;
@@ -153,7 +156,7 @@ static void build_xstate(struct cpuid_policy *p, const struct cpuid_config *cfg)
         if (!(p->xcr0 & BIT(sub)))
             continue;
         cfg->read(0xd, sub, &l);
-        x[sub] = (struct cpuid_leaf){ .a = l.a, .b = l.b, .c = keep(l.c, BIT(1)) };
+        x[sub] = (struct cpuid_leaf){ .a = l.a, .b = l.b, .c = keep(l.c, LEAFD_C_ALIGNED) };
         size = MAX(size, l.a + l.b);
     }
     x[0] = (struct cpuid_leaf){ .a = (uint32_t)p->xcr0, .c = size, .d = (uint32_t)(p->xcr0 >> 32) };
@@ -275,19 +278,26 @@ static void topology(const struct cpuid_policy *p, const struct cpuid_vcpu *v, u
 static void xstate_leaf(const struct cpuid_policy *p, const struct cpuid_vcpu *v, uint32_t sub,
                         struct cpuid_leaf *out)
 {
-    uint32_t size = 512 + 64;
+    uint32_t size = XSAVE_HEADER_END, compact = XSAVE_HEADER_END;
 
     if (sub >= CPUID_NR_XSTATE)
         return;
     *out = p->xstate[sub];
-    if (sub > 1)
+    if (sub > 1 || !p->xcr0)
         return;
+    /* EBX: room for what is turned on now, in the standard and in the compacted format (SDM vol. 1, 13.4.3). */
     for (unsigned i = 2; i < CPUID_NR_XSTATE; i++) {
-        if (v->xcr0 & BIT(i))
-            size = MAX(size, p->xstate[i].a + p->xstate[i].b);
+        const struct cpuid_leaf *x = &p->xstate[i];
+
+        if (!(v->xcr0 & BIT(i)))
+            continue;
+        size = MAX(size, x->a + x->b);
+        compact = (x->c & LEAFD_C_ALIGNED ? ALIGN_UP(compact, 64u) : compact) + x->a;
     }
-    if (sub == 0 && p->xcr0)
-        out->b = size; /* for what is turned on now */
+    if (sub == 0)
+        out->b = size;
+    else if (out->a & LEAFD1_A_XSAVEC)
+        out->b = compact;
 }
 
 static void basic_leaf(const struct cpuid_policy *p, const struct cpuid_vcpu *v, uint32_t leaf,

@@ -19,6 +19,8 @@ struct cpuid_leaf {
 #define CPUID_NR_LEAF7 3u
 #define CPUID_NR_XSTATE 20u /* leaf d */
 
+/* The leaf whose answer depends on XCR0. */
+#define CPUID_XSTATE 0xdu
 #define CPUID_XEN_BASE 0x40000000u
 #define CPUID_EXT_BASE 0x80000000u
 /* MSR through which a guest asks for its hypercall page. */

@@ -31,9 +31,11 @@ void exit_cpuid(struct cpu_vcpu *c, unsigned len)
         put_leaf(c, fixed);
     } else {
         struct cpuid_vcpu cv = { .id = c->id, .apic_id = c->apic_id,
-                                 .cr4 = cpu_backend->get_cr(c, 4), .xcr0 = c->xcr0 };
+                                 .cr4 = cpu_backend->get_cr(c, 4) };
         struct cpuid_leaf l;
 
+        if (leaf == CPUID_XSTATE)
+            cv.xcr0 = cpu_get_xcr0(c);
         cpuid_lookup(c->cd->cpuid, &cv, leaf, (uint32_t)c->regs.gpr[CPU_RCX], &l);
         put_leaf(c, &l);
     }

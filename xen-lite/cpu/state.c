@@ -39,6 +39,19 @@ static void xsetbv(uint64_t val)
     __asm__ __volatile__("xsetbv" ::"c"(0), "a"((uint32_t)val), "d"((uint32_t)(val >> 32)));
 }
 
+static uint64_t xgetbv(void)
+{
+    uint32_t lo, hi;
+
+    __asm__ __volatile__("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    return ((uint64_t)hi << 32) | lo;
+}
+
+uint64_t cpu_get_xcr0(const struct cpu_vcpu *c)
+{
+    return cpu_xcr0_max && c->loaded ? xgetbv() & cpu_xcr0_max : c->xcr0;
+}
+
 void cpu_state_probe(void)
 {
     uint32_t a, b, c, d, max, size = FPU_LEGACY_SIZE;
@@ -96,11 +109,10 @@ void cpu_state_destroy(struct cpu_vcpu *c)
 void cpu_fpu_save(struct cpu_vcpu *c)
 {
     if (cpu_xcr0_max) {
-        if (c->xcr0 != cpu_xcr0_max)
-            xsetbv(cpu_xcr0_max);
+        c->xcr0 = xgetbv() & cpu_xcr0_max;
+        xsetbv(cpu_xcr0_max);
         __asm__ __volatile__("xsave64 (%0)" ::"r"(c->fpu), "a"(~0u), "d"(~0u) : "memory");
-        if (c->xcr0 != cpu_xcr0_max)
-            xsetbv(c->xcr0);
+        xsetbv(c->xcr0);
     } else {
         __asm__ __volatile__("fxsave64 (%0)" ::"r"(c->fpu) : "memory");
     }

@@ -23,6 +23,11 @@ void cpu_state_destroy(struct cpu_vcpu *c);
 /* DR0-DR3 alone, for a reset of the current vCPU. */
 void cpu_load_debug(struct cpu_vcpu *c);
 
+/*
+ * The vCPU's XCR0. While it is loaded the register itself is asked: QEMU 7.2 knows the intercept of XSETBV but does not
+ * take it, so the guest's write may not have been seen.
+ */
+uint64_t cpu_get_xcr0(const struct cpu_vcpu *c);
 /* The guest writes XCR0. 0, or -EINVAL: #GP (SDM vol. 1, 13.3). */
 int cpu_set_xcr0(struct cpu_vcpu *c, uint64_t val);
 /* The vCPU's TSC_AUX, in its structure and, as it is the current one, in this CPU. */

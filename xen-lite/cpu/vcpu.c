@@ -232,7 +232,7 @@ void cpu_dump(struct vcpu *v)
                 c->regs.gpr[i + 3]);
     pr_info("  cr0 %lx cr2 %lx cr3 %lx cr4 %lx efer %lx xcr0 %lx", cpu_backend->get_cr(c, 0),
             cpu_backend->get_cr(c, 2), cpu_backend->get_cr(c, 3), cpu_backend->get_cr(c, 4),
-            cpu_backend->get_efer(c), c->xcr0);
+            cpu_backend->get_efer(c), cpu_get_xcr0(c));
     dump_segments(c);
     for (size_t i = 0; i < n; i++)
         snprintf(text + 3 * i, 4, "%02x ", code[i]);

@@ -147,6 +147,7 @@ free:
 
 static void vcpu_destroy(struct vcpu *v)
 {
+    sched_vcpu_destroy(v);
     vtime_destroy(v);
     cpu_vcpu_destroy(&v->cpu);
     vlapic_destroy(&v->vlapic);

@@ -50,13 +50,17 @@ static void console_input(void)
     send_virq_global(control_domain, VIRQ_CONSOLE);
 }
 
-long do_console_io(struct vcpu *v, uint64_t cmd, uint64_t count, uint64_t gva, uint64_t a4, uint64_t a5)
+long do_console_io(struct vcpu *v, uint64_t cmd, uint64_t count, uint64_t gva, uint64_t a4,
+                   uint64_t a5)
 {
     (void)a4;
     (void)a5;
     if (!v->domain->control)
         return -EPERM;
-    /* From its first use on the control domain wants to know of typed characters. Setting the hook again does no harm. */
+    /*
+     * From its first use on the control domain wants to know of typed characters. Setting the hook
+     * again does no harm.
+     */
     console_set_input_hook(console_input);
     count = (uint32_t)count;
     if (count > INT32_MAX)

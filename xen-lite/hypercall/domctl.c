@@ -11,8 +11,8 @@
 #include "lib/string.h"
 
 /*
- * An id that is not in use means the next domain that is: that is how the toolstack walks through them. The id found is
- * told in the header too.
+ * An id that is not in use means the next domain that is: that is how the toolstack walks through
+ * them. The id found is told in the header too.
  */
 static long getdomaininfo(struct xen_domctl *op)
 {
@@ -81,7 +81,7 @@ static long setdomainhandle(struct domain *d, const struct xen_domctl_setdomainh
 static long gettscinfo(struct xen_domctl_tsc_info *op)
 {
     memset(op, 0, sizeof(*op));
-    op->tsc_mode = 0; /* native */
+    op->tsc_mode = 0;         /* native */
     op->gtsc_khz = tsc_khz(); /* never scaled */
     return 0;
 }

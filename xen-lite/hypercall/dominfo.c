@@ -37,7 +37,7 @@ static void vcpu_summary(struct domain *d, struct xen_domctl_getdomaininfo *info
     bool running = false, blocked = true;
     struct vcpu *v;
 
-    for_each_vcpu(d, v) {
+    for_each_vcpu (d, v) {
         int state = sched_state(v);
 
         info->max_vcpu_id = v->id;

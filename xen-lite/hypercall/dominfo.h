@@ -12,13 +12,19 @@
 struct domain;
 struct vcpu;
 
-/* The only scheduler there is calls itself by this number (the null scheduler's: nothing to configure). */
+/*
+ * The only scheduler there is calls itself by this number (the null scheduler's: nothing to
+ * configure).
+ */
 #define SCHEDULER_ID 9 /* XEN_SCHEDULER_NULL */
 
 /* The first domain with an id of at least `from`, with a reference; NULL when there is none. */
 struct domain *domain_get_next(uint16_t from);
 
-/* Started and not offline: counts for the guest as a CPU that it has up, whether it runs now or not. */
+/*
+ * Started and not offline: counts for the guest as a CPU that it has up, whether it runs now or
+ * not.
+ */
 bool vcpu_is_online(const struct vcpu *v);
 
 /* Pages of RAM that d has in its p2m. */
@@ -28,8 +34,9 @@ uint64_t domain_ram_pages(const struct domain *d);
 void domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info);
 
 /*
- * Writes the first nr_cpus bits of `map` (one word for 64 CPUs) into the caller's bitmap of whatever length, the rest
- * of it as zeroes. 0, -EFAULT, or -EINVAL for a bitmap longer than 64 KiB.
+ * Writes the first nr_cpus bits of `map` (one word for 64 CPUs) into the caller's bitmap of
+ * whatever length, the rest of it as zeroes. 0, -EFAULT, or -EINVAL for a bitmap longer than 64
+ * KiB.
  */
 int put_cpumap(struct vcpu *v, const struct xenctl_bitmap *dst, const uint64_t *map);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Event channels: port allocation, the two-level ABI, delivery to vCPUs, VIRQs, ports of the hypervisor, and life cycle.
- * What guests ask for through the hypercall is in evtchn_op.c, the FIFO ABI in evtchn_fifo.c.
+ * Event channels: port allocation, the two-level ABI, delivery to vCPUs, VIRQs, ports of the
+ * hypervisor, and life cycle. What guests ask for through the hypercall is in evtchn_op.c, the FIFO
+ * ABI in evtchn_fifo.c.
  */
 #include "hypercall/evtchn.h"
 
@@ -13,7 +14,9 @@
 #include "sched/sched.h"
 #include "vdev/vlapic.h"
 
-/* ---- the two-level ABI: one pending and one mask bit a port, one selector bit for 64 ports ---- */
+/*
+ * ---- the two-level ABI: one pending and one mask bit a port, one selector bit for 64 ports ----
+ */
 
 static void twolevel_upcall(struct domain *d, const struct evtchn_port *chn, evtchn_port_t port)
 {

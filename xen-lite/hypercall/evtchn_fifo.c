@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The FIFO event channel ABI: one 32-bit word a port in pages of the guest, 16 queues a vCPU whose links run through those
- * words, heads in the vCPU's control block.
+ * The FIFO event channel ABI: one 32-bit word a port in pages of the guest, 16 queues a vCPU whose
+ * links run through those words, heads in the vCPU's control block.
  *
- * All of it is guest memory that a hostile guest rewrites at will. What the producer needs to remember (queue tails, where
- * a port was linked) is kept here; a link field is only written, never followed; loops on a word are bounded. A guest
- * that scribbles loses events of its own and nothing else. Everything runs under the table lock.
+ * All of it is guest memory that a hostile guest rewrites at will. What the producer needs to
+ * remember (queue tails, where a port was linked) is kept here; a link field is only written, never
+ * followed; loops on a word are bounded. A guest that scribbles loses events of its own and nothing
+ * else. Everything runs under the table lock.
  */
 #include "hypercall/evtchn.h"
 
@@ -14,14 +15,14 @@
 #include "lib/errno.h"
 
 #define WORD_PENDING (1u << EVTCHN_FIFO_PENDING)
-#define WORD_MASKED (1u << EVTCHN_FIFO_MASKED)
-#define WORD_LINKED (1u << EVTCHN_FIFO_LINKED)
-#define WORD_BUSY (1u << EVTCHN_FIFO_BUSY)
-#define WORD_LINK ((uint32_t)EVTCHN_FIFO_LINK_MASK)
+#define WORD_MASKED  (1u << EVTCHN_FIFO_MASKED)
+#define WORD_LINKED  (1u << EVTCHN_FIFO_LINKED)
+#define WORD_BUSY    (1u << EVTCHN_FIFO_BUSY)
+#define WORD_LINK    ((uint32_t)EVTCHN_FIFO_LINK_MASK)
 
 /*
- * An honest consumer changes a word a few times at most while it is being linked to (clears LINKED, masks, clears
- * PENDING); more than this many lost races is a guest's game.
+ * An honest consumer changes a word a few times at most while it is being linked to (clears LINKED,
+ * masks, clears PENDING); more than this many lost races is a guest's game.
  */
 #define LINK_TRIES 16
 
@@ -59,8 +60,9 @@ static int try_link(event_word_t *tail, uint32_t *seen, evtchn_port_t port)
 }
 
 /*
- * Appends `port` behind `tail`. BUSY asks the guest not to unmask the word meanwhile; a successful exchange clears it.
- * Returns false when the tail is not in a queue any more, so that the port becomes the head of an empty one.
+ * Appends `port` behind `tail`. BUSY asks the guest not to unmask the word meanwhile; a successful
+ * exchange clears it. Returns false when the tail is not in a queue any more, so that the port
+ * becomes the head of an empty one.
  */
 static bool link_behind(event_word_t *tail, evtchn_port_t port)
 {
@@ -98,8 +100,8 @@ static void enqueue(struct domain *d, struct evtchn_port *chn, evtchn_port_t por
     chn->last_priority = chn->priority;
 
     /*
-     * Consumed as its queue's last event and signalled again: the queue is empty, the port must become the head, not
-     * its own successor.
+     * Consumed as its queue's last event and signalled again: the queue is empty, the port must
+     * become the head, not its own successor.
      */
     tail_word = *tail && *tail != port ? word_of(d, *tail) : NULL;
     if (tail_word && link_behind(tail_word, port)) {

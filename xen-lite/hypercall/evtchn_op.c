@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * event_channel_op: what guests may do with ports. Arguments are copied in, checked, acted on under the table lock of the
- * domains concerned, and copied out.
+ * event_channel_op: what guests may do with ports. Arguments are copied in, checked, acted on under
+ * the table lock of the domains concerned, and copied out.
  */
 #include "hypercall/evtchn.h"
 
@@ -46,8 +46,7 @@ static int bind_interdomain_locked(struct domain *ld, struct domain *rd,
     struct evtchn_port *lchn;
     int port;
 
-    if (!rchn || rchn->state != ECS_UNBOUND || rchn->u.remote.dom != ld->domid ||
-        rd->evtchn.dying)
+    if (!rchn || rchn->state != ECS_UNBOUND || rchn->u.remote.dom != ld->domid || rd->evtchn.dying)
         return -EINVAL;
     port = evtchn_port_alloc(ld);
     if (port < 0)
@@ -130,19 +129,21 @@ static int bind_ipi(struct domain *d, struct evtchn_bind_ipi *arg)
     return rc;
 }
 
-/* The vCPU that keeps the number of a VIRQ's port; a global one may be delivered to another by now. */
+/*
+ * The vCPU that keeps the number of a VIRQ's port; a global one may be delivered to another by now.
+ */
 static void forget_virq(struct domain *d, evtchn_port_t port, uint32_t virq)
 {
     struct vcpu *v;
 
-    for_each_vcpu(d, v)
+    for_each_vcpu (d, v)
         if (v->evt.virq_port[virq] == port)
             v->evt.virq_port[virq] = 0;
 }
 
 /*
- * Closes with the locks that are held; rd is the locked other domain, or NULL. -EAGAIN: the port has an end in another
- * domain, *peer, whose lock is needed as well.
+ * Closes with the locks that are held; rd is the locked other domain, or NULL. -EAGAIN: the port
+ * has an end in another domain, *peer, whose lock is needed as well.
  */
 static int close_locked(struct domain *d, evtchn_port_t port, bool guest, struct domain *rd,
                         domid_t *peer)
@@ -283,7 +284,8 @@ static int port_status(struct vcpu *v, struct evtchn_status *arg)
     if (chn)
         fill_status(chn, &st);
     else if (arg->port < d->evtchn.nr_ports)
-        st.status = EVTCHNSTAT_closed; /* port 0 too: tools begin there and stop at the first error */
+        st.status =
+            EVTCHNSTAT_closed; /* port 0 too: tools begin there and stop at the first error */
     else
         rc = -EINVAL;
     spin_unlock(&d->evtchn.lock);
@@ -345,8 +347,9 @@ static int set_priority(struct domain *d, const struct evtchn_set_priority *arg)
 }
 
 /*
- * Closes every port of the guest and goes back to the two-level ABI. Progress is in the fourth argument, which the
- * interface leaves unused; a forged value only makes the guest skip ports of its own.
+ * Closes every port of the guest and goes back to the two-level ABI. Progress is in the fourth
+ * argument, which the interface leaves unused; a forged value only makes the guest skip ports of
+ * its own.
  */
 static long reset_ports(struct vcpu *v, domid_t dom, uint64_t from)
 {
@@ -429,7 +432,7 @@ static long dispatch(struct vcpu *v, uint64_t cmd, union evtchn_arg *arg, uint64
     case EVTCHNOP_bind_virq:
         return bind_virq(d, &arg->bind_virq);
     case EVTCHNOP_bind_pirq:
-        return -EINVAL; /* no domain has physical interrupts as event channels: no number is valid */
+        return -EINVAL; /* there are no physical interrupts to bind: no number is valid */
     case EVTCHNOP_close:
         return evtchn_close(d, arg->close.port, true);
     case EVTCHNOP_status:

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The hypercall handlers that one table dispatches to. All have the same form: v is the calling vCPU, a1..a5 the
- * arguments as the guest passed them (every one of them hostile), the result goes back to the guest: >= 0 or -errno.
- * Handlers run at CPL 0 of a 64-bit caller; pointers are linear addresses of v's current address space.
+ * The hypercall handlers that one table dispatches to. All have the same form: v is the calling
+ * vCPU, a1..a5 the arguments as the guest passed them (every one of them hostile), the result goes
+ * back to the guest: >= 0 or -errno. Handlers run at CPL 0 of a 64-bit caller; pointers are linear
+ * addresses of v's current address space.
  */
 #ifndef XL_HYPERCALL_HANDLERS_H
 #define XL_HYPERCALL_HANDLERS_H
@@ -31,8 +32,9 @@ HYPERCALL_HANDLER(sysctl);           /* 35 */
 HYPERCALL_HANDLER(domctl);           /* 36 */
 
 /*
- * The domain that an operation names, with a reference (domain_put): DOMID_SELF or v's own for everybody, any other only
- * for the control domain. NULL and *err = -EPERM or -ESRCH. *err is 0 on success.
+ * The domain that an operation names, with a reference (domain_put): DOMID_SELF or v's own for
+ * everybody, any other only for the control domain. NULL and *err = -EPERM or -ESRCH. *err is 0 on
+ * success.
  */
 struct domain *hypercall_target(struct vcpu *v, uint16_t domid, int *err);
 

@@ -14,12 +14,12 @@
 
 /* Who may do what with a parameter, and which values mean something here. */
 enum param_rule {
-    PARAM_TOOLS = 0,        /* set and read by the control domain */
-    PARAM_GUEST_RW = 1,     /* the guest too */
-    PARAM_GUEST_RO = 2,     /* the guest may read it */
-    PARAM_ONCE = 4,         /* a value other than 0 stays */
-    PARAM_ZERO = 8,         /* a feature that does not exist here: only 0 can be set */
-    PARAM_GONE = 16,        /* not in the interface any more */
+    PARAM_TOOLS = 0,    /* set and read by the control domain */
+    PARAM_GUEST_RW = 1, /* the guest too */
+    PARAM_GUEST_RO = 2, /* the guest may read it */
+    PARAM_ONCE = 4,     /* a value other than 0 stays */
+    PARAM_ZERO = 8,     /* a feature that does not exist here: only 0 can be set */
+    PARAM_GONE = 16,    /* not in the interface any more */
 };
 
 static const uint8_t param_rules[HVM_NR_PARAMS] = {
@@ -57,7 +57,9 @@ void hvm_params_init(struct domain *d)
     d->hvm_params.value[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_reboot;
 }
 
-/* Only the vector kind has an effect. Lines (GSI, INTx) are accepted as a marker and never raised. */
+/*
+ * Only the vector kind has an effect. Lines (GSI, INTx) are accepted as a marker and never raised.
+ */
 static int set_callback_irq(struct domain *d, uint64_t value)
 {
     uint64_t type = value >> 56;
@@ -203,7 +205,10 @@ long do_hvm_op(struct vcpu *v, uint64_t op, uint64_t argp, uint64_t a3, uint64_t
     case HVMOP_altp2m:
         return -EOPNOTSUPP;
     default:
-        /* Among them pagetable_dying, which is a hint to shadow paging: an error turns it off in the guest. */
+        /*
+         * Among them pagetable_dying, which is a hint to shadow paging: an error turns it off in
+         * the guest.
+         */
         return -ENOSYS;
     }
 }

@@ -14,8 +14,8 @@
 static const uint8_t arg_regs[5] = { CPU_RDI, CPU_RSI, CPU_RDX, CPU_R10, CPU_R8 };
 
 /*
- * A handler that wants to restart changes the caller's argument registers. Here those belong to the multicall: let it
- * have them, and carry its progress into the entry in the guest's memory.
+ * A handler that wants to restart changes the caller's argument registers. Here those belong to the
+ * multicall: let it have them, and carry its progress into the entry in the guest's memory.
  */
 static long run_entry(struct vcpu *v, struct multicall_entry *e)
 {
@@ -55,7 +55,8 @@ long do_multicall(struct vcpu *v, uint64_t gva, uint64_t nr, uint64_t a3, uint64
         if (ret == HYPERCALL_NO_RETURN)
             return ret;
         if (ret == HYPERCALL_RESTART) {
-            if (copy_to_guest(v, gva + offsetof(struct multicall_entry, args), e.args, sizeof(e.args)))
+            if (copy_to_guest(v, gva + offsetof(struct multicall_entry, args), e.args,
+                              sizeof(e.args)))
                 return -EFAULT;
             goto restart;
         }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HVM parameters: small numbers by which toolstack, guest and hypervisor tell one another where shared pages and event
- * channels are. Rules of who may set what are in hvm_op.c.
+ * HVM parameters: small numbers by which toolstack, guest and hypervisor tell one another where
+ * shared pages and event channels are. Rules of who may set what are in hvm_op.c.
  */
 #ifndef XL_HYPERCALL_PARAMS_H
 #define XL_HYPERCALL_PARAMS_H
@@ -10,7 +10,10 @@
 
 #include <xen/hvm/params.h>
 
-/* Embedded in struct domain as `hvm_params`. Protected by the domain's lock in hvm_op.c; single values may be read freely. */
+/*
+ * Embedded in struct domain as `hvm_params`. Protected by the domain's lock in hvm_op.c; single
+ * values may be read freely.
+ */
 struct hvm_params {
     uint64_t value[HVM_NR_PARAMS];
 };

@@ -25,7 +25,10 @@ static long mmcfg_reserved(struct vcpu *v, uint64_t argp)
         return -EFAULT;
     if (arg.start_bus > arg.end_bus || (arg.address & (BIT(20) - 1)))
         return -EINVAL;
-    /* "Not reserved" takes the window back; it stays trapped: what the firmware decodes there does not change. */
+    /*
+     * "Not reserved" takes the window back; it stays trapped: what the firmware decodes there does
+     * not change.
+     */
     if (!(arg.flags & XEN_PCI_MMCFG_RESERVED))
         return 0;
     rc = vpci_add_ecam(&v->domain->vpci, arg.address, arg.segment, arg.start_bus, arg.end_bus);
@@ -76,7 +79,8 @@ static long manage_pci_add_ext(struct vcpu *v, uint64_t argp)
     return vpci_physdev_add(v->domain, sbdf_of(0, arg.bus, arg.devfn), flags);
 }
 
-long do_physdev_op(struct vcpu *v, uint64_t cmd, uint64_t argp, uint64_t a3, uint64_t a4, uint64_t a5)
+long do_physdev_op(struct vcpu *v, uint64_t cmd, uint64_t argp, uint64_t a3, uint64_t a4,
+                   uint64_t a5)
 {
     (void)a3;
     (void)a4;

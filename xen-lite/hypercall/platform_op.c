@@ -16,7 +16,10 @@
 
 /* ---- processors ---- */
 
-/* ACPI's name of a processor; the table is parsed once, a few hundred bytes a time are not worth it. */
+/*
+ * ACPI's name of a processor; the table is parsed once, a few hundred bytes a time are not worth
+ * it.
+ */
 static uint32_t acpi_id_of(uint32_t apic_id)
 {
     static struct acpi_madt_info madt;
@@ -63,12 +66,15 @@ static int settime64(const struct xenpf_settime64 *t)
 
 static int settime32(const struct xenpf_settime32 *t)
 {
-    struct xenpf_settime64 wide = { .secs = t->secs, .nsecs = t->nsecs, .system_time = t->system_time };
+    struct xenpf_settime64 wide = { .secs = t->secs,
+                                    .nsecs = t->nsecs,
+                                    .system_time = t->system_time };
 
     return settime64(&wide);
 }
 
-long do_platform_op(struct vcpu *v, uint64_t argp, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+long do_platform_op(struct vcpu *v, uint64_t argp, uint64_t a2, uint64_t a3, uint64_t a4,
+                    uint64_t a5)
 {
     struct xen_platform_op op;
     int rc;

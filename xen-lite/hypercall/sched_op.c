@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sched_op: giving up the CPU, waiting for event channels, shutting down, and the domain watchdog. set_timer_op and
- * vm_assist, which are as small, are here too.
+ * sched_op: giving up the CPU, waiting for event channels, shutting down, and the domain watchdog.
+ * set_timer_op and vm_assist, which are as small, are here too.
  */
 #include "cpu/guest_mem.h"
 #include "domain/domain.h"
@@ -36,8 +36,8 @@ static long sched_poll(struct vcpu *v, uint64_t argp)
     if (arg.timeout && deadline_passed(arg.timeout))
         return 0;
     /*
-     * Marked as blocked before the ports are looked at: an event that comes in between finds a blocked vCPU and wakes
-     * it, and nothing is lost.
+     * Marked as blocked before the ports are looked at: an event that comes in between finds a
+     * blocked vCPU and wakes it, and nothing is lost.
      */
     vcpu_block(v);
     if (!evtchn_poll_begin(v, ports, arg.nr_ports, &err)) {
@@ -200,7 +200,8 @@ bool assist_runstate_update_flag(const struct domain *d)
     return READ_ONCE(d->assist.enabled) & (1u << VMASST_TYPE_runstate_update_flag);
 }
 
-long do_vm_assist(struct vcpu *v, uint64_t cmd, uint64_t type, uint64_t a3, uint64_t a4, uint64_t a5)
+long do_vm_assist(struct vcpu *v, uint64_t cmd, uint64_t type, uint64_t a3, uint64_t a4,
+                  uint64_t a5)
 {
     uint32_t *enabled = &v->domain->assist.enabled;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Per-domain state of two small calls: the watchdog timers of sched_op and the flags that vm_assist switches.
+ * Per-domain state of two small calls: the watchdog timers of sched_op and the flags that vm_assist
+ * switches.
  */
 #ifndef XL_HYPERCALL_SCHED_OP_H
 #define XL_HYPERCALL_SCHED_OP_H
@@ -22,7 +23,7 @@ struct watchdog_slot {
 
 /* Embedded in struct domain as `watchdog`. */
 struct domain_watchdog {
-    spinlock_t lock;   /* which slots are armed */
+    spinlock_t lock; /* which slots are armed */
     struct watchdog_slot slot[WATCHDOGS_PER_DOMAIN];
 };
 

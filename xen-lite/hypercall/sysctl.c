@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sysctl: the machine as the toolstack sees it. Questions are answered; what changes the machine is refused.
+ * sysctl: the machine as the toolstack sees it. Questions are answered; what changes the machine is
+ * refused.
  */
 #include "boot/console.h"
 #include "cpu/guest_mem.h"
@@ -23,7 +24,7 @@
 /* Bounds of one call; callers come back for more. */
 #define CONSOLE_MAX 65536u
 #define DOMAINS_MAX 1024u
-#define KEYS_MAX 64u
+#define KEYS_MAX    64u
 #define DEVICES_MAX 256u
 
 /* ---- the log ring ---- */
@@ -83,7 +84,8 @@ static long physinfo(struct xen_sysctl_physinfo *op)
     op->max_cpu_id = nr_cpus - 1;
     op->nr_nodes = 1;
     op->cpu_khz = tsc_khz();
-    op->capabilities = XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_hap | XEN_SYSCTL_PHYSCAP_gnttab_v1;
+    op->capabilities =
+        XEN_SYSCTL_PHYSCAP_hvm | XEN_SYSCTL_PHYSCAP_hap | XEN_SYSCTL_PHYSCAP_gnttab_v1;
     if (iommu_enabled())
         op->capabilities |= XEN_SYSCTL_PHYSCAP_directio | XEN_SYSCTL_PHYSCAP_iommu_hap_pt_share;
     op->total_pages = st.total;
@@ -158,7 +160,9 @@ static long pcitopoinfo(struct vcpu *v, struct xen_sysctl_pcitopoinfo *op)
 
         if (copy_from_guest(v, &dev, devs + i * sizeof(dev), sizeof(dev)))
             return -EFAULT;
-        node = pci_find((uint32_t)dev.seg << 16 | (uint32_t)dev.bus << 8 | dev.devfn) ? 0 : XEN_INVALID_DEV;
+        node = pci_find((uint32_t)dev.seg << 16 | (uint32_t)dev.bus << 8 | dev.devfn)
+                   ? 0
+                   : XEN_INVALID_DEV;
         if (copy_to_guest(v, nodes + i * sizeof(node), &node, sizeof(node)))
             return -EFAULT;
     }
@@ -234,9 +238,10 @@ static void print_domains(void)
 
     domain_list_lock();
     for_each_domain (d) {
-        pr_info("d%u: %u vCPUs, %lu pages, %u references, %u event channels", d->domid, d->max_vcpus,
-                domain_ram_pages(d), READ_ONCE(d->refs), READ_ONCE(d->evtchn.nr_active));
-        for_each_vcpu(d, v)
+        pr_info("d%u: %u vCPUs, %lu pages, %u references, %u event channels", d->domid,
+                d->max_vcpus, domain_ram_pages(d), READ_ONCE(d->refs),
+                READ_ONCE(d->evtchn.nr_active));
+        for_each_vcpu (d, v)
             pr_info("d%uv%u: CPU %u, state %d, upcall vector %u, %s pending", d->domid, v->id,
                     v->sched.cpu, sched_state(v), v->evt.upcall_vector,
                     READ_ONCE(v->evt.info->evtchn_upcall_pending) ? "events" : "nothing");

@@ -27,7 +27,10 @@ static long register_info(struct vcpu *v, struct vcpu *target, uint64_t argp)
     return rc;
 }
 
-/* The two linear-address registrations have one form: a 64-bit address. 32-bit callers have another. */
+/*
+ * The two linear-address registrations have one form: a 64-bit address. 32-bit callers have
+ * another.
+ */
 static long register_area(struct vcpu *v, struct vcpu *target, uint64_t argp,
                           long (*fn)(struct vcpu *, struct vcpu *, uint64_t))
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Paravirtual time: pvclock records, wall clock, runstate accounting and the timers of a vCPU. See vtime.h.
+ * Paravirtual time: pvclock records, wall clock, runstate accounting and the timers of a vCPU. See
+ * vtime.h.
  */
 #include "hypercall/vtime.h"
 
@@ -23,8 +24,8 @@ static uint64_t tsc_ahead(const struct vcpu *v)
 }
 
 /*
- * One TSC for all CPUs and vCPUs: then every vCPU has the same record for ever, and guests may compare time stamps of
- * different vCPUs.
+ * One TSC for all CPUs and vCPUs: then every vCPU has the same record for ever, and guests may
+ * compare time stamps of different vCPUs.
  */
 static bool tsc_is_common(const struct domain *d)
 {
@@ -33,7 +34,7 @@ static bool tsc_is_common(const struct domain *d)
     for (unsigned cpu = 0; cpu < nr_cpus; cpu++)
         if (tsc_offset_of_cpu(cpu) != 0)
             return false;
-    for_each_vcpu(d, v) {
+    for_each_vcpu (d, v) {
         if (!first)
             first = v;
         if (READ_ONCE(v->cpu.tsc_offset) != READ_ONCE(first->cpu.tsc_offset))
@@ -56,8 +57,12 @@ static void build_record(const struct vcpu *v, struct vcpu_time_info *rec)
     rec->flags = tsc_is_common(v->domain) ? XEN_PVCLOCK_TSC_STABLE_BIT : 0;
 }
 
-/* The version is kept here and only written there: what the guest makes of its copy is its own affair. */
-static void put_record_direct(struct vcpu_time_info *dst, struct vcpu_time_info *rec, uint32_t version)
+/*
+ * The version is kept here and only written there: what the guest makes of its copy is its own
+ * affair.
+ */
+static void put_record_direct(struct vcpu_time_info *dst, struct vcpu_time_info *rec,
+                              uint32_t version)
 {
     WRITE_ONCE(dst->version, version + 1);
     wmb();
@@ -70,7 +75,8 @@ static void put_record_direct(struct vcpu_time_info *dst, struct vcpu_time_info 
     WRITE_ONCE(dst->version, version + 2);
 }
 
-static void put_record_area(const struct guest_area *area, struct vcpu_time_info *rec, uint32_t version)
+static void put_record_area(const struct guest_area *area, struct vcpu_time_info *rec,
+                            uint32_t version)
 {
     const uint32_t body = offsetof(struct vcpu_time_info, version) + sizeof(rec->version);
 
@@ -220,7 +226,10 @@ long vtime_register_time_area(struct vcpu *v, struct vcpu *target, uint64_t gva)
     return 0;
 }
 
-/* ---- timers. No lock of ours is held around timer_*(): their functions take the event channel lock. ---- */
+/*
+ * ---- timers. No lock of ours is held around timer_*(): their functions take the event channel
+ * lock. ----
+ */
 
 static void timer_event(void *arg)
 {
@@ -318,6 +327,13 @@ void vtime_init(struct vcpu *v)
     t->runstate.state = RUNSTATE_offline;
     t->runstate.state_entry_time = now_ns();
     vtime_update(v);
+}
+
+void vtime_migrate(struct vcpu *v, unsigned cpu)
+{
+    timer_set_cpu(&v->time.singleshot, cpu);
+    timer_set_cpu(&v->time.periodic, cpu);
+    timer_set_cpu(&v->time.poll, cpu);
 }
 
 void vtime_destroy(struct vcpu *v)

@@ -52,7 +52,10 @@ static long compile_info(struct vcpu *v, uint64_t argp)
 
 static long platform_parameters(struct vcpu *v, uint64_t argp)
 {
-    /* Start of the range that paravirtual 64-bit guests leave to the hypervisor; no meaning for others. */
+    /*
+     * Start of the range that paravirtual 64-bit guests leave to the hypervisor; no meaning for
+     * others.
+     */
     struct xen_platform_parameters par = { .virt_start = 0xffff800000000000ULL };
 
     return copy_to_guest(v, argp, &par, sizeof(par)) ? -EFAULT : 0;
@@ -75,7 +78,8 @@ static long get_features(struct vcpu *v, uint64_t argp)
     return copy_to_guest(v, argp, &fi, sizeof(fi)) ? -EFAULT : 0;
 }
 
-long do_xen_version(struct vcpu *v, uint64_t cmd, uint64_t argp, uint64_t a3, uint64_t a4, uint64_t a5)
+long do_xen_version(struct vcpu *v, uint64_t cmd, uint64_t argp, uint64_t a3, uint64_t a4,
+                    uint64_t a5)
 {
     (void)a3;
     (void)a4;

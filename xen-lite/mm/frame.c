@@ -28,7 +28,9 @@ struct free_link {
     uint32_t prev, next;
 };
 
-/* Frames that each domain owns, changed atomically; a frame of counters for each thousand domains. */
+/*
+ * Frames that each domain owns, changed atomically; a frame of counters for each thousand domains.
+ */
 #define COUNTERS (PAGE_SIZE / sizeof(uint32_t))
 static uint32_t *owned[DIV_ROUND_UP(DOMID_FIRST_RESERVED, COUNTERS)];
 
@@ -75,8 +77,8 @@ static bool is_domain(uint16_t owner)
 }
 
 /*
- * On whose account a frame is: only PAGE_RAM counts for a domain, what the hypervisor shares with it
- * is the hypervisor's.
+ * On whose account a frame is: only PAGE_RAM counts for a domain, what the hypervisor shares with
+ * it is the hypervisor's.
  */
 static uint16_t payer(const struct page *pg)
 {

@@ -11,9 +11,9 @@ struct found {
 };
 
 /*
- * The entry for gfn in the table that f->entry points to. A table may be unhooked and freed while we
- * look, but p2m->seq is raised before its frame is used again (p2m_note_free_table): what was read
- * counts only if seq is still what it was before the walk. Reading the frame itself is always
+ * The entry for gfn in the table that f->entry points to. A table may be unhooked and freed while
+ * we look, but p2m->seq is raised before its frame is used again (p2m_note_free_table): what was
+ * read counts only if seq is still what it was before the walk. Reading the frame itself is always
  * possible, the direct map holds all memory.
  */
 static inline bool descend(const struct p2m *p2m, uint64_t seq, uint64_t gfn, unsigned level,
@@ -26,7 +26,9 @@ static inline bool descend(const struct p2m *p2m, uint64_t seq, uint64_t gfn, un
     return __atomic_load_n(&p2m->seq, __ATOMIC_ACQUIRE) == seq;
 }
 
-/* False: start again. Root and sub-root are never freed, and nearly all walks begin at the latter. */
+/*
+ * False: start again. Root and sub-root are never freed, and nearly all walks begin at the latter.
+ */
 static inline bool walk_once(const struct p2m *p2m, uint64_t gfn, struct found *f)
 {
     uint64_t seq = __atomic_load_n(&p2m->seq, __ATOMIC_ACQUIRE);

@@ -1,38 +1,47 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which vCPU runs on which CPU. Each CPU has a run queue; a vCPU is runnable, blocked (HLT, poll), or held (paused, not
- * started). Nothing waits on a stack: functions here change states, the CPU's loop acts on them at its next turn.
+ * Which vCPU runs on which CPU. Each CPU has a run queue (sched/fair.h orders it); a vCPU is running, runnable, blocked (HLT,
+ * poll), or held (paused, not started). Nothing waits on a stack: functions here change states, the CPU's loop acts on them
+ * at its next turn.
  *
- * Locking: one lock a run queue, innermost but for timer queues and the allocator. A vCPU's sched fields belong to the lock of
- * the CPU it is assigned to.
+ * A vCPU stays on its CPU until that is busy with another when it wakes up, until its affinity forbids it, or until an
+ * idle CPU takes it over. A CPU whose queue is empty has no scheduling timer at all.
+ *
+ * Locking: one lock a run queue. A vCPU's sched fields belong to the lock of the CPU it is assigned to; `cpu` changes only
+ * under that lock and while the vCPU does not run. Two run queue locks are never waited for together. Below it in the
+ * order: vtime, timer queues.
  */
 #ifndef XL_SCHED_SCHED_H
 #define XL_SCHED_SCHED_H
 
 #include "lib/bitmap.h"
-#include "lib/list.h"
 #include "lib/percpu.h"
 #include "lib/types.h"
+#include "sched/fair.h"
 
 struct vcpu;
+struct p2m;
 
 /* Embedded in struct vcpu as `sched`. */
 struct sched_vcpu {
-    struct list_head link;     /* in the run queue while runnable and not running */
+    struct fair_entity fair;   /* in the run queue while runnable and not running */
     unsigned cpu;              /* physical CPU to which it is assigned */
-    bool running;              /* current on that CPU; atomic for readers */
-    bool blocked;              /* waits for an event */
-    bool yielded;              /* goes behind the others at the next turn */
-    bool down;                 /* offline: HLT with interrupts off, VCPUOP_down, before SIPI; atomic */
+    bool running;              /* its state is loaded on that CPU; atomic for readers */
+    bool blocked;              /* waits for an event; atomic */
+    bool yielded;              /* lets the next one go first at the next turn */
+    bool down;                 /* offline: HLT with interrupts off, VCPUOP_down; atomic */
     unsigned hold;             /* reasons to hold it back: pauses; atomic */
-    uint64_t slice_end;        /* ns; when others get their turn */
-    uint32_t weight;           /* share of the CPU, 256 is normal */
-    DECLARE_BITMAP(affinity, MAX_CPUS);
+    uint64_t since;            /* ns; up to when its running time has been charged */
+    uint64_t migrations;       /* changes of cpu since creation */
+    DECLARE_BITMAP(affinity, MAX_CPUS); /* where it may run */
 };
 
 void sched_init_cpu(unsigned cpu);
-/* Assigns the vCPU to a CPU, held back once (sched_unhold lets it run). */
+/* Assigns the vCPU to a CPU, held back once (sched_unhold lets it run); it may run anywhere, with normal weight. */
 void sched_vcpu_init(struct vcpu *v, unsigned cpu);
+
+/* Takes v, which is held back for good and does not run, out of the scheduler. */
+void sched_vcpu_destroy(struct vcpu *v);
 
 /* The CPU's loop; does not return. */
 void sched_loop(void) __noreturn;
@@ -47,15 +56,22 @@ void vcpu_yield(struct vcpu *v);
 /* v is offline until vcpu_wake or SIPI. */
 void vcpu_set_down(struct vcpu *v);
 
-/* One more, or one less, reason to hold v back. sched_hold waits until it does not run, unless it is the caller's own. */
+/*
+ * One more, or one less, reason to hold v back. sched_hold returns when v does not run and its state is saved, unless it is the
+ * caller's own; not with a lock held that v's hypercalls take.
+ */
 void sched_hold(struct vcpu *v);
 void sched_unhold(struct vcpu *v);
+
+/* v may run on these CPUs only; takes effect at once. -EINVAL if none of them is online (nothing changes). */
+int sched_set_affinity(struct vcpu *v, const uint64_t *cpus);
+/* v's share among those that compete: 1..FAIR_WEIGHT_MAX, FAIR_WEIGHT_NORMAL is normal. -EINVAL otherwise. */
+int sched_set_weight(struct vcpu *v, uint32_t weight);
 
 /* RUNSTATE_* of v. */
 int sched_state(const struct vcpu *v);
 
 /* Makes every CPU that runs a guest on p2m with a generation below gen leave it, and waits; see struct p2m_hooks.flush_cpu. */
-struct p2m;
 void sched_flush_p2m(struct p2m *p2m);
 
 #endif

@@ -92,6 +92,10 @@ void pci_hw_init(const struct acpi_mcfg_info *mcfg);
 /* All ones for what does not exist or cannot be reached.  Takes a lock only where CF8/CFC serve. */
 uint32_t pci_conf_read(uint32_t sbdf, unsigned reg, unsigned size);
 void pci_conf_write(uint32_t sbdf, unsigned reg, unsigned size, uint32_t val);
+/*
+ * The function's registers in the ECAM window, for aligned reads; NULL: only pci_conf_read() gets there.
+ */
+const volatile uint8_t *pci_conf_window(uint32_t sbdf);
 /* True if registers from 256 on can be reached. */
 bool pci_has_ext_config(uint32_t sbdf);
 

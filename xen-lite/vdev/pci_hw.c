@@ -166,6 +166,11 @@ void pci_conf_write(uint32_t sbdf, unsigned reg, unsigned size, uint32_t val)
         port_write(sbdf, reg, size, val);
 }
 
+const volatile uint8_t *pci_conf_window(uint32_t sbdf)
+{
+    return ecam_reg(sbdf, 0);
+}
+
 bool pci_has_ext_config(uint32_t sbdf)
 {
     return ecam_reg(sbdf, 0) != NULL;

@@ -109,6 +109,7 @@ static int make_device(struct vpci *vpci, struct pci_dev *pdev, struct vpci_dev 
     vd->vpci = vpci;
     vd->pdev = pdev;
     vd->sbdf = vd->hw_sbdf = pdev->sbdf;
+    vd->config = pci_conf_window(pdev->sbdf);
     rc = vpci_header_init(vd);
     if (!rc)
         rc = vpci_cap_init(vd);

@@ -55,6 +55,7 @@ struct vpci_dev {
     struct pci_dev *pdev;
     uint32_t sbdf;         /* as the domain sees it */
     uint32_t hw_sbdf;      /* the physical function; the same in the control domain */
+    const volatile uint8_t *config; /* pci_conf_window() */
     bool dead;             /* taken away while an access was under way; vpci->lock and lock */
     uint8_t map[PCI_CFG_EXT_SIZE / 4]; /* dword -> 1 + index of its first register, 0: none */
     uint8_t nr_regs;
