@@ -164,7 +164,8 @@ static void config_access(void)
     val = 0x80000000 | sbdf << 8 | (reg & 0xfc);
     trap_pio_access(SIM_VCPU, 0xcf8, 4, true, &val);
     val = some_value();
-    trap_pio_access(SIM_VCPU, (uint16_t)(0xcfc + (reg & 3)), size > 4 ? 4 : size, take(1) & 3, &val);
+    trap_pio_access(SIM_VCPU, (uint16_t)(0xcfc + (reg & 3)), size > 4 ? 4 : size, take(1) & 3,
+                    &val);
 }
 
 /* Where device memory may be: anywhere in its space, or in somebody's interrupt table. */

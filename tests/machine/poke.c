@@ -4,7 +4,7 @@
  * configuration space at random, and makes hypercalls with arguments of no sense. Whatever the answers are, the
  * hypervisor has to live. Prints a line for each kind: what was tried and how much of it was answered with success.
  *
- * poke msr | ports | config | hypercalls [SEED]
+ * poke msr | ports | config | hypercalls [SEED]    (with POKE_TRACE set, hypercalls are told before they are made)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +18,7 @@
 #include <sys/io.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 struct privcmd_call {
@@ -25,6 +26,7 @@ struct privcmd_call {
     uint64_t arg[5];
 };
 #define PRIVCMD_CALL _IOC(_IOC_NONE, 'P', 0, sizeof(struct privcmd_call))
+#define HYPERCALL_VCPU_OP 24
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 static uint64_t random_state = 88172645463325252ull;
@@ -35,6 +37,14 @@ static uint64_t random64(void)
     random_state ^= random_state >> 7;
     random_state ^= random_state << 17;
     return random_state;
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
 static void poke_msr_range(int fd, uint32_t from, uint32_t to)
@@ -102,7 +112,7 @@ static int poke_ports(void)
             continue;
         tried++;
         answered += inb((unsigned short)port) != 0xff;
-        if ((port & 0xff) == 0xfe) {
+        if ((port & 0xff) == 0xfe && port < 0xff00) {
             inw((unsigned short)port);
             inl((unsigned short)port);
         }
@@ -154,10 +164,10 @@ static int poke_config(void)
 }
 
 /*
- * Hypercalls that may end or stop this domain by right when their argument happens to be good are left out: sched_op
- * (29) and hvm_op (34) with random sub-operations would, as would set_timer of no consequence for the test.
+ * Left out are calls that may stop or end this domain by right when their arguments happen to be good: set_timer (15),
+ * sched_op (29, and 6, its old form) and hvm_op (34).
  */
-static const uint8_t hypercalls[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 18, 19, 20, 21, 22,
+static const uint8_t hypercalls[] = { 0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 18, 19, 20, 21, 22,
     23, 24, 25, 26, 27, 28, 30, 31, 32, 33, 35, 36, 37, 38, 39, 40, 41, 42, 48, 49, 50, 55, 56, 63 };
 
 static uint64_t odd_argument(void *page)
@@ -179,11 +189,16 @@ static int poke_hypercalls(void)
     int fd = open("/dev/xen/privcmd", O_RDWR);
     void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED, -1, 0);
     unsigned tried = 0, succeeded = 0;
+    int trace = getenv("POKE_TRACE") != NULL;
+    struct privcmd_call longest_call = { 0 };
+    uint64_t longest = 0, start;
 
     if (fd < 0 || page == MAP_FAILED) {
         perror("poke: /dev/xen/privcmd");
         return 1;
     }
+    /* A structure of ones means nothing, where one of zeros might mean "reset domain 0". */
+    memset(page, 0xff, 4096);
     for (int round = 0; round < 300; round++) {
         for (size_t i = 0; i < ARRAY_SIZE(hypercalls); i++) {
             struct privcmd_call call = { .op = hypercalls[i] };
@@ -191,12 +206,23 @@ static int poke_hypercalls(void)
             call.arg[0] = random64() % 40;
             for (int a = 1; a < 5; a++)
                 call.arg[a] = odd_argument(page);
-            /* Pointers to nothing only: an argument that happens to be good might do what it says. */
+            if (call.op == HYPERCALL_VCPU_OP)
+                call.arg[1] |= 0x100; /* no vCPU that exists: it might be stopped */
+            if (trace) {
+                fprintf(stderr, "%u: %#" PRIx64 "(%#" PRIx64 ", %#" PRIx64 ", %#" PRIx64 ", %#" PRIx64 ", %#" PRIx64 ")\n",
+                    tried, call.op, call.arg[0], call.arg[1], call.arg[2], call.arg[3], call.arg[4]);
+            }
             tried++;
+            start = now_ms();
             succeeded += ioctl(fd, PRIVCMD_CALL, &call) >= 0;
+            if (now_ms() - start > longest) {
+                longest = now_ms() - start;
+                longest_call = call;
+            }
         }
     }
-    printf("hypercalls: tried %u, succeeded %u\n", tried, succeeded);
+    printf("hypercalls: tried %u, succeeded %u; longest %" PRIu64 " ms: %" PRIu64 "(%#" PRIx64 ", %#" PRIx64 ", %#" PRIx64
+        ")\n", tried, succeeded, longest, longest_call.op, longest_call.arg[0], longest_call.arg[1], longest_call.arg[2]);
     return 0;
 }
 

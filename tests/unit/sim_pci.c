@@ -232,7 +232,7 @@ void sim_flr(struct sim_function *f)
 {
     f->config[PCI_REG_COMMAND] = f->config[PCI_REG_COMMAND + 1] = 0;
     if (f->msi)
-        f->config[f->msi + PCI_MSI_CONTROL] &= (uint8_t)~(PCI_MSI_ENABLE | PCI_MSI_MME_MASK);
+        f->config[f->msi + PCI_MSI_CONTROL] &= (uint8_t) ~(PCI_MSI_ENABLE | PCI_MSI_MME_MASK);
     if (f->msix) {
         uint32_t where = sim_config32(f, f->msix + PCI_MSIX_TABLE);
         unsigned nr = (sim_config32(f, f->msix) >> 16 & PCI_MSIX_SIZE_MASK) + 1;
@@ -244,8 +244,7 @@ void sim_flr(struct sim_function *f)
     }
     for (unsigned i = 0; i < PCI_MAX_BARS; i++)
         if (f->bar_size[i])
-            sim_bar(f, i, f->bar_size[i], 0,
-                    f->config[PCI_REG_BAR0 + i * 4] & PCI_BAR_MEM_64);
+            sim_bar(f, i, f->bar_size[i], 0, f->config[PCI_REG_BAR0 + i * 4] & PCI_BAR_MEM_64);
 }
 
 /* ---- page table ---- */

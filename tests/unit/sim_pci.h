@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Simulated PCI functions for tests of vPCI: configuration space with write masks, device memory in the
- * simulated physical memory, a page table that is a map of frames, and interrupts that remember what
- * they were bound to.
+ * Simulated PCI functions for tests of vPCI: configuration space with write masks, device memory in
+ * the simulated physical memory, a page table that is a map of frames, and interrupts that remember
+ * what they were bound to.
  */
 #ifndef XL_TESTS_SIM_PCI_H
 #define XL_TESTS_SIM_PCI_H
@@ -13,14 +13,14 @@
 
 #define SIM_MAX_FUNCTIONS 64
 /* Device memory lives between these addresses; one page of the page table's map each. */
-#define SIM_MMIO_FIRST    (16UL << 20)
-#define SIM_MMIO_END      (64UL << 20)
+#define SIM_MMIO_FIRST (16UL << 20)
+#define SIM_MMIO_END   (64UL << 20)
 /* Reserved by sim_reset(), as the hypervisor's registers are. */
-#define SIM_RESERVED      (56UL << 20)
-#define SIM_RESERVED_END  (57UL << 20)
+#define SIM_RESERVED     (56UL << 20)
+#define SIM_RESERVED_END (57UL << 20)
 /* The control domain's RAM. */
-#define SIM_RAM           (60UL << 20)
-#define SIM_RAM_END       (61UL << 20)
+#define SIM_RAM     (60UL << 20)
+#define SIM_RAM_END (61UL << 20)
 
 struct sim_function {
     uint32_t sbdf;
@@ -29,8 +29,8 @@ struct sim_function {
     uint8_t writable[PCI_CFG_EXT_SIZE]; /* bits that a write changes */
     uint8_t w1c[PCI_CFG_EXT_SIZE];      /* bits that a written 1 clears */
     uint64_t bar_size[PCI_MAX_BARS];
-    unsigned msi, msix;                 /* offsets of capabilities */
-    uint64_t bar_writes_decoded;        /* writes that would have moved a decoding BAR */
+    unsigned msi, msix;          /* offsets of capabilities */
+    uint64_t bar_writes_decoded; /* writes that would have moved a decoding BAR */
 };
 
 struct sim_girq {
@@ -49,8 +49,8 @@ extern struct sim_girq sim_girqs[SIM_MAX_GIRQS];
 extern unsigned sim_girqs_used;
 extern bool sim_window; /* configuration space can be read through pci_conf_window() */
 extern bool sim_bind_fails, sim_p2m_fails;
-extern unsigned sim_unmaps;       /* calls of p2m_unmap() */
-extern bool sim_found_fails;      /* domain_pci_found() */
+extern unsigned sim_unmaps;  /* calls of p2m_unmap() */
+extern bool sim_found_fails; /* domain_pci_found() */
 extern unsigned sim_found, sim_gone;
 
 extern struct vpci sim_vpci;

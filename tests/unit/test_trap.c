@@ -12,8 +12,8 @@
 
 #include "lib/errno.h"
 #include "sim.h"
-#include "trap/record.h"
 #include "trap/reclaim.h"
+#include "trap/record.h"
 #include "trap/rules.h"
 #include "trap/trap.h"
 
@@ -127,9 +127,8 @@ static void test_results(void **state)
     uint64_t val;
 
     (void)state;
-    assert_int_equal(trap_register_region(&table, TRAP_PIO, 0xcf8, 0xcff, &ops, arg(0x1234), "p",
-                                          &r),
-                     0);
+    assert_int_equal(
+        trap_register_region(&table, TRAP_PIO, 0xcf8, 0xcff, &ops, arg(0x1234), "p", &r), 0);
     assert_int_equal(trap_pio_access(VCPU, 0xcfc, 2, false, &val), TRAP_DONE);
     assert_int_equal(val, 0x1234);
     val = 0xabcd;
@@ -242,9 +241,9 @@ static void test_model(void **state)
         }
         for (unsigned i = first; i <= last; i++)
             is_free &= !owner[i];
-        assert_int_equal(trap_register_region(&table, TRAP_MMIO, first, last, &ops, arg(step), "m",
-                                              &r),
-                         is_free ? 0 : -EEXIST);
+        assert_int_equal(
+            trap_register_region(&table, TRAP_MMIO, first, last, &ops, arg(step), "m", &r),
+            is_free ? 0 : -EEXIST);
         for (unsigned i = first; is_free && i <= last; i++)
             owner[i] = (uint16_t)step;
         region[step] = r;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The MSI capability: all four layouts; what the domain reads back, what the device is given, changes
- * while enabled, refusals, resets.
+ * The MSI capability: all four layouts; what the domain reads back, what the device is given,
+ * changes while enabled, refusals, resets.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -216,9 +216,9 @@ static void test_reset_and_removal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layouts),   cmocka_unit_test(test_mask_is_the_devices),
-        cmocka_unit_test(test_multiple),  cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_partial),   cmocka_unit_test(test_reset_and_removal),
+        cmocka_unit_test(test_layouts),  cmocka_unit_test(test_mask_is_the_devices),
+        cmocka_unit_test(test_multiple), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_partial),  cmocka_unit_test(test_reset_and_removal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MSI-X against a model, over the places where tables and pending bits are found in real devices: at the
- * start of a page, on the second page, in the middle of one; pending bits beside, on another page, in
- * another BAR; other registers on the same pages; 1 to 2048 vectors; every access size and alignment.
+ * MSI-X against a model, over the places where tables and pending bits are found in real devices:
+ * at the start of a page, on the second page, in the middle of one; pending bits beside, on another
+ * page, in another BAR; other registers on the same pages; 1 to 2048 vectors; every access size and
+ * alignment.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -127,8 +128,7 @@ static void check_mapping(bool on)
         assert_int_equal(sim_mapped(a), on && !table && !pba);
     }
     for (uint64_t a = BAR2; a < BAR2 + 0x4000; a += PAGE_SIZE)
-        assert_int_equal(sim_mapped(a),
-                         on && !(a + PAGE_SIZE > pba_gpa && a < pba_gpa + pba_len));
+        assert_int_equal(sim_mapped(a), on && !(a + PAGE_SIZE > pba_gpa && a < pba_gpa + pba_len));
 }
 
 static uint32_t model_dword(uint32_t off)
@@ -236,8 +236,7 @@ static void one_write(uint64_t gpa, unsigned size)
             model_write_dword(off + 4, (uint32_t)(val >> 32));
         if (model_enabled)
             check_entry(off / 16);
-    } else if (touches(gpa, size, table_gpa, table_len) ||
-               touches(gpa, size, pba_gpa, pba_len)) {
+    } else if (touches(gpa, size, table_gpa, table_len) || touches(gpa, size, pba_gpa, pba_len)) {
         assert_int_equal(res, TRAP_DENIED);
         assert_int_equal(now, old);
     } else {
@@ -270,7 +269,7 @@ static uint64_t some_address(unsigned size)
         break;
     }
     return base & (PAGE_SIZE - 1) && (base & (PAGE_SIZE - 1)) + size > PAGE_SIZE ? base & ~7ULL
-                                                                               : base;
+                                                                                 : base;
 }
 
 static void random_control(void)
@@ -627,9 +626,9 @@ static void test_overlap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_matrix),       cmocka_unit_test(test_firmware_leftovers),
+        cmocka_unit_test(test_matrix),         cmocka_unit_test(test_firmware_leftovers),
         cmocka_unit_test(test_linux_sequence), cmocka_unit_test(test_bind_refused),
-        cmocka_unit_test(test_reset),        cmocka_unit_test(test_moved_bar),
+        cmocka_unit_test(test_reset),          cmocka_unit_test(test_moved_bar),
         cmocka_unit_test(test_unusable_table), cmocka_unit_test(test_shared_page),
         cmocka_unit_test(test_overlap),
     };

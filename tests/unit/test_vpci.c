@@ -16,10 +16,10 @@
 #include "sim_pci.h"
 #include "trap/record.h"
 
-#define NIC   PCI_SBDF(0, 0, 2, 0)
-#define DISK  PCI_SBDF(0, 1, 0, 0)
-#define PORT  PCI_SBDF(0, 0, 3, 0)
-#define ECAM  0xb0000000ULL
+#define NIC       PCI_SBDF(0, 0, 2, 0)
+#define DISK      PCI_SBDF(0, 1, 0, 0)
+#define PORT      PCI_SBDF(0, 0, 3, 0)
+#define ECAM      0xb0000000ULL
 #define MMIO(mib) ((uint64_t)(mib) << 20)
 
 static int setup(void **state)
@@ -208,8 +208,13 @@ static void model_write(struct vpci_dev *vd, const struct vpci_reg *reg, uint32_
 
 static void test_masks(void **state)
 {
-    struct vpci_reg reg = { .offset = 0xc0, .size = 4, .ro = 0xff, .rw1c = 0xff0000,
-                            .rsvdp = 0xff00, .read = model_read, .write = model_write,
+    struct vpci_reg reg = { .offset = 0xc0,
+                            .size = 4,
+                            .ro = 0xff,
+                            .rw1c = 0xff0000,
+                            .rsvdp = 0xff00,
+                            .read = model_read,
+                            .write = model_write,
                             .name = "model" };
     struct vpci_reg bad = reg;
     struct vpci_dev *vd;
@@ -244,8 +249,9 @@ static void test_masks(void **state)
     cfg_write(NIC, 0xbc, 4, 0x12345677);
     assert_int_equal(f->config[0xbc], 0x77);
     /* Three bytes beside one: nothing that hardware would take in one access. */
-    bad = (struct vpci_reg){ .offset = 0xc8, .size = 1, .read = model_read, .write = model_write,
-                             .name = "first" };
+    bad = (struct vpci_reg){
+        .offset = 0xc8, .size = 1, .read = model_read, .write = model_write, .name = "first"
+    };
     assert_int_equal(vpci_add_reg(vd, &bad), 0);
     bad.offset = 0xcf;
     assert_int_equal(vpci_add_reg(vd, &bad), 0);
@@ -625,7 +631,8 @@ static void test_ownership(void **state)
     dev->owner = NULL;
 }
 
-/* Every allocation on the way may fail: the call fails, nothing stays behind, the next one succeeds. */
+/* Every allocation on the way may fail: the call fails, nothing stays behind, the next one
+ * succeeds. */
 static void test_add_without_memory(void **state)
 {
     struct sim_function *f = nic();
@@ -649,7 +656,8 @@ static void test_add_without_memory(void **state)
         assert_int_equal(sim_nr_mapped(), 0);
     }
     assert_true(failures >= 3);
-    /* The table's page could not be trapped, so the function does not decode until that succeeds. */
+    /* The table's page could not be trapped, so the function does not decode until that succeeds.
+     */
     assert_int_equal(sim_nr_mapped(), 0);
     assert_int_equal(f->config[4], 0);
     assert_int_equal(sim_heap_fail_after, 0);
@@ -662,7 +670,8 @@ static void test_add_without_memory(void **state)
     assert_int_equal(sim_nr_mapped(), 32 + 256 - 2);
 }
 
-/* Careless devices: loops in the capability list, sizes that are none, capabilities past the end. */
+/* Careless devices: loops in the capability list, sizes that are none, capabilities past the end.
+ */
 static void test_odd_functions(void **state)
 {
     struct sim_function *f = sim_add(PCI_SBDF(0, 0, 8, 0), 1, 1);
@@ -675,7 +684,7 @@ static void test_odd_functions(void **state)
     memset(&f->writable[0x10], 0xff, 4); /* 16 bytes */
     f->writable[0x10] = 0xf0;
     f->writable[0x14] = 0xf0;
-    f->writable[0x15] = 0x0f; /* a hole in the mask */
+    f->writable[0x15] = 0x0f;         /* a hole in the mask */
     f->config[0x24] = PCI_BAR_MEM_64; /* the last register has no upper half */
     memset(&f->writable[0x25], 0xff, 3);
     g->config[PCI_REG_HEADER_TYPE] = 0x7f;
@@ -763,13 +772,18 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_cf8), TEST(test_window), TEST(test_absent), TEST(test_ecam), TEST(test_merge), TEST(test_masks),
-        TEST(test_command), TEST(test_decoding_at_boot), TEST(test_sizing),
-        TEST(test_sizing_decoded), TEST(test_bar_above_4g), TEST(test_rom), TEST(test_forbidden),
-        TEST(test_no_memory), TEST(test_shared_page), TEST(test_reset), TEST(test_bridge),
-        TEST(test_hot_plug), TEST(test_ownership), TEST(test_add_without_memory),
-        TEST(test_odd_functions), TEST(test_multi_function_and_loops), TEST(test_guest_policy),
-        TEST(test_recorded),
+        TEST(test_cf8),           TEST(test_window),
+        TEST(test_absent),        TEST(test_ecam),
+        TEST(test_merge),         TEST(test_masks),
+        TEST(test_command),       TEST(test_decoding_at_boot),
+        TEST(test_sizing),        TEST(test_sizing_decoded),
+        TEST(test_bar_above_4g),  TEST(test_rom),
+        TEST(test_forbidden),     TEST(test_no_memory),
+        TEST(test_shared_page),   TEST(test_reset),
+        TEST(test_bridge),        TEST(test_hot_plug),
+        TEST(test_ownership),     TEST(test_add_without_memory),
+        TEST(test_odd_functions), TEST(test_multi_function_and_loops),
+        TEST(test_guest_policy),  TEST(test_recorded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@
 #include "boot/smp.h"
 #include "cpu/vcpu.h"
 #include "domain/domain.h"
+#include "hypercall/handlers.h"
 #include "hypercall/vtime.h"
 #include "iommu/iommu.h"
 #include "irq/ioapic.h"
@@ -340,6 +341,7 @@ void hv_main(uint32_t magic, paddr_t info)
     if (err)
         panic("the boot loader's information cannot be used (error %d)", err);
     pr_info("Command line: %s", boot.cmdline);
+    xen_version_set_cmdline(boot.cmdline);
     run_steps();
     cmdline_get("panic");
     cmdline_get("debug-exit");

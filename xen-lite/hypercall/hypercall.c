@@ -88,9 +88,8 @@ bool hypercall_dispatch(struct vcpu *v)
     for (unsigned i = 0; i < 5; i++)
         arg[i] = wide ? gpr[regs[i]] : (uint32_t)gpr[regs[i]];
     ret = hypercall_call(v, wide ? gpr[CPU_RAX] : (uint32_t)gpr[CPU_RAX], arg);
-    if (ret == HYPERCALL_RESTART)
+    if (ret == HYPERCALL_RESTART || ret == HYPERCALL_NO_RETURN)
         return false;
-    if (ret != HYPERCALL_NO_RETURN)
-        gpr[CPU_RAX] = wide ? (uint64_t)ret : (uint32_t)ret;
+    gpr[CPU_RAX] = wide ? (uint64_t)ret : (uint32_t)ret;
     return true;
 }

@@ -17,7 +17,7 @@ struct reclaim_header {
 struct reclaim_cpu reclaim_cpu[MAX_CPUS];
 uint64_t reclaim_epoch = 1;
 
-static spinlock_t lock = SPINLOCK_INIT;     /* both below, and advancing the epoch */
+static spinlock_t lock = SPINLOCK_INIT; /* both below, and advancing the epoch */
 static struct reclaim_header *oldest;
 static struct reclaim_header **newest = &oldest;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * When may memory that lock-free readers looked at be freed?  Epochs: a CPU publishes the epoch in
- * which its access began; the epoch advances when every CPU inside an access began in the current one; what
- * was given up two epochs ago is free.  Only the trap registry enters and leaves.
+ * which its access began; the epoch advances when every CPU inside an access began in the current
+ * one; what was given up two epochs ago is free.  Only the trap registry enters and leaves.
  */
 #ifndef XL_TRAP_RECLAIM_H
 #define XL_TRAP_RECLAIM_H
@@ -31,8 +31,8 @@ static inline bool reclaim_inside(const struct reclaim_cpu *c)
 static inline void reclaim_enter(struct reclaim_cpu *c)
 {
     /*
-     * Exchange, not a store: it must be visible before the pointers that follow are loaded.  An epoch
-     * that has grown old between the two is harmless: it only holds up the next advance.
+     * Exchange, not a store: it must be visible before the pointers that follow are loaded.  An
+     * epoch that has grown old between the two is harmless: it only holds up the next advance.
      */
     __atomic_exchange_n(&c->state, READ_ONCE(reclaim_epoch) << 1 | 1, __ATOMIC_SEQ_CST);
 }

@@ -2,8 +2,8 @@
 /*
  * Trap records: rings, annotations, the memory of the last accesses, and ids of handlers' names.
  *
- * A ring has one writer, its own CPU with interrupts off, and one reader at a time, under a lock.  The
- * writer never waits: a full ring loses the new record and counts it.
+ * A ring has one writer, its own CPU with interrupts off, and one reader at a time, under a lock.
+ * The writer never waits: a full ring loses the new record and counts it.
  */
 #include "trap/record.h"
 
@@ -162,8 +162,8 @@ unsigned record_denials(struct trap_record *out, unsigned max)
 static void dump_cpu(unsigned cpu)
 {
     static const char *const kinds[] = { "mmio", "port" };
-    static const char *const results[] = { "done", "denied", "dropped", "forwarded", "retry",
-                                           "nobody" };
+    static const char *const results[] = { "done",      "denied", "dropped",
+                                           "forwarded", "retry",  "nobody" };
     const struct record_last_ring *ring = &record_last_ring[cpu];
 
     for (unsigned i = 0; i < RECORD_LAST; i++) {
@@ -171,9 +171,9 @@ static void dump_cpu(unsigned cpu)
 
         if (!a->valid || a->kind >= ARRAY_SIZE(kinds) || a->disposition >= ARRAY_SIZE(results))
             continue;
-        pr_err("  cpu%u d%u %s %s %#llx/%u %#llx: %s", cpu, a->domid,
-               a->write ? "write" : "read", kinds[a->kind], (unsigned long long)a->addr, a->size,
-               (unsigned long long)a->value, results[a->disposition]);
+        pr_err("  cpu%u d%u %s %s %#llx/%u %#llx: %s", cpu, a->domid, a->write ? "write" : "read",
+               kinds[a->kind], (unsigned long long)a->addr, a->size, (unsigned long long)a->value,
+               results[a->disposition]);
     }
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Trap records: who touched what, who decided, and how long it took.  A ring a CPU is written while
- * somebody listens.  Always on are the last accesses of each CPU, for a panic, and the ring of refusals.
+ * somebody listens.  Always on are the last accesses of each CPU, for a panic, and the ring of
+ * refusals.
  */
 #ifndef XL_TRAP_RECORD_H
 #define XL_TRAP_RECORD_H
@@ -20,33 +21,33 @@ enum {
 
 /* Fixed layout: readers outside of the hypervisor parse it. */
 struct trap_record {
-    uint64_t time;        /* ns since boot, start of the access */
-    uint64_t addr;        /* gpa, port, register, or first operand */
-    uint64_t value;       /* written or read, or second operand */
-    uint32_t sbdf;        /* 0xffffffff: none */
-    uint32_t ns;          /* spent in the handler */
+    uint64_t time;  /* ns since boot, start of the access */
+    uint64_t addr;  /* gpa, port, register, or first operand */
+    uint64_t value; /* written or read, or second operand */
+    uint32_t sbdf;  /* 0xffffffff: none */
+    uint32_t ns;    /* spent in the handler */
     uint16_t domid;
-    uint16_t vcpu;        /* RECORD_NO_VCPU: none */
-    uint16_t handler;     /* trap_handler_name() */
-    uint16_t rule;        /* enum deny_rule, of RECORD_DENY */
-    uint8_t kind;         /* RECORD_* */
-    uint8_t size;         /* bytes */
-    uint8_t write;        /* 1: write */
-    uint8_t disposition;  /* enum trap_result */
+    uint16_t vcpu;       /* RECORD_NO_VCPU: none */
+    uint16_t handler;    /* trap_handler_name() */
+    uint16_t rule;       /* enum deny_rule, of RECORD_DENY */
+    uint8_t kind;        /* RECORD_* */
+    uint8_t size;        /* bytes */
+    uint8_t write;       /* 1: write */
+    uint8_t disposition; /* enum trap_result */
     uint32_t reserved;
 };
 
-#define RECORD_LAST          16 /* accesses a CPU remembers for a panic */
-#define RECORD_DENIALS       64 /* refusals remembered */
-#define RECORD_RING          1024 /* records a CPU's ring holds, a power of two */
-#define RECORD_MAX_HANDLERS  128
+#define RECORD_LAST         16   /* accesses a CPU remembers for a panic */
+#define RECORD_DENIALS      64   /* refusals remembered */
+#define RECORD_RING         1024 /* records a CPU's ring holds, a power of two */
+#define RECORD_MAX_HANDLERS 128
 
 /* True while somebody listens: the hot path looks at nothing else. */
 extern bool record_listening;
 
 /*
- * Starts writing, into empty rings.  Their memory is allocated at the first start and kept.  0, -EBUSY
- * (somebody listens already), -ENOMEM.
+ * Starts writing, into empty rings.  Their memory is allocated at the first start and kept.  0,
+ * -EBUSY (somebody listens already), -ENOMEM.
  */
 int record_start(void);
 /* Ends it.  What the rings hold can be read until the next start. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Refusals.  One table holds each rule's name, errno and sentence; from it come the enum, the strings
- * for people and programs, and the counters.  `return deny(RULE, ...)` counts, records and gives errno.
+ * Refusals.  One table holds each rule's name, errno and sentence; from it come the enum, the
+ * strings for people and programs, and the counters.  `return deny(RULE, ...)` counts, records and
+ * gives errno.
  */
 #ifndef XL_TRAP_RULES_H
 #define XL_TRAP_RULES_H
@@ -24,14 +25,14 @@
     X(VF_UNSUPPORTED, EOPNOTSUPP, "virtual functions cannot be added yet")                         \
     X(MSI_BIND, EINVAL, "message with address a and data b cannot be delivered")                   \
     X(MSIX_ALIGN, EINVAL, "access at a of b bytes to an MSI-X table is not an aligned dword")      \
-    X(MMIO_NOBODY, ENXIO, "access at a of b bytes beside an interrupt table, in nobody's BAR")      \
+    X(MMIO_NOBODY, ENXIO, "access at a of b bytes beside an interrupt table, in nobody's BAR")     \
     X(MSIX_PBA_WRITE, EPERM, "write at a of b bytes to a pending bit array")
 
 enum deny_rule {
 #define X(name, err, text) DENY_##name,
     DENY_RULES(X)
 #undef X
-    DENY_NR_RULES
+        DENY_NR_RULES
 };
 
 #define DENY_NO_DOMAIN 0xffffu

@@ -3,8 +3,8 @@
  * The trap registry: updates, look-up and the two entry points of the hot path.
  *
  * Readers take no lock.  They load the pointer to an immutable, sorted index; a writer publishes a
- * changed copy, or sets one span's region to NULL.  What was replaced is freed by trap/reclaim.c once
- * no CPU can be inside an access that began before.
+ * changed copy, or sets one span's region to NULL.  What was replaced is freed by trap/reclaim.c
+ * once no CPU can be inside an access that began before.
  */
 #include "trap/trap.h"
 
@@ -51,8 +51,8 @@ static unsigned spans_up_to(const struct trap_index *ix, uint64_t addr)
 }
 
 /*
- * The span with the highest address that overlaps [addr, end] and is still registered; its number in
- * *at.  NULL if nothing overlaps.
+ * The span with the highest address that overlaps [addr, end] and is still registered; its number
+ * in *at.  NULL if nothing overlaps.
  */
 static const struct trap_span *overlapping(const struct trap_index *ix, uint64_t addr, uint64_t end,
                                            unsigned *at)
@@ -233,8 +233,7 @@ static inline int call_handler(struct vcpu *v, struct trap_region *r, uint64_t a
 
 /* Out of the hot path: what a handler returned is not "done". */
 static __attribute__((noinline)) enum trap_result not_done(struct trap_region *r, int res,
-                                                           unsigned size, bool write,
-                                                           uint64_t *val)
+                                                           unsigned size, bool write, uint64_t *val)
 {
     if (res < 0 || res > TRAP_NONE)
         res = TRAP_DENIED;
@@ -291,11 +290,9 @@ static enum trap_result not_found(struct trap_table *t, enum trap_kind kind, uin
 }
 
 /* The hint was wrong, or somebody listens. */
-static __attribute__((noinline)) enum trap_result access_slowly(struct vcpu *v,
-                                                                struct trap_table *t,
-                                                                enum trap_kind kind, uint64_t addr,
-                                                                unsigned size, bool write,
-                                                                uint64_t *val)
+static __attribute__((noinline)) enum trap_result
+access_slowly(struct vcpu *v, struct trap_table *t, enum trap_kind kind, uint64_t addr,
+              unsigned size, bool write, uint64_t *val)
 {
     bool straddles = false;
     struct trap_region *r = find(t, kind, addr, addr + size - 1, &straddles);
@@ -310,10 +307,8 @@ static __attribute__((noinline)) enum trap_result access_slowly(struct vcpu *v,
     return res == TRAP_DONE ? TRAP_DONE : not_done(r, res, size, write, val);
 }
 
-static inline __attribute__((always_inline)) enum trap_result access(struct vcpu *v,
-                                                                     enum trap_kind kind,
-                                                                     uint64_t addr, unsigned size,
-                                                                     bool write, uint64_t *val)
+static inline __attribute__((always_inline)) enum trap_result
+access(struct vcpu *v, enum trap_kind kind, uint64_t addr, unsigned size, bool write, uint64_t *val)
 {
     struct trap_table *t = vcpu_trap_table(v);
     unsigned cpu = cpu_id();

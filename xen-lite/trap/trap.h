@@ -37,8 +37,7 @@ enum trap_result {
 
 struct trap_ops {
     /* `size` is 1, 2, 4 or 8 (ports: up to 4), and the whole access lies inside the region. */
-    int (*read)(struct vcpu *v, struct trap_region *r, uint64_t addr, unsigned size,
-                uint64_t *val);
+    int (*read)(struct vcpu *v, struct trap_region *r, uint64_t addr, unsigned size, uint64_t *val);
     int (*write)(struct vcpu *v, struct trap_region *r, uint64_t addr, unsigned size, uint64_t val);
 };
 
@@ -51,10 +50,10 @@ struct trap_counters {
 struct trap_region {
     uint64_t first, last; /* both included */
     const struct trap_ops *ops;
-    void *arg;            /* for the handler */
-    const char *name;     /* static string, e.g. "pci-ecam" */
-    uint16_t handler;     /* id of `name`, see trap_handler_name() */
-    uint8_t kind;         /* enum trap_kind */
+    void *arg;        /* for the handler */
+    const char *name; /* static string, e.g. "pci-ecam" */
+    uint16_t handler; /* id of `name`, see trap_handler_name() */
+    uint8_t kind;     /* enum trap_kind */
     struct trap_counters count;
 };
 
@@ -96,9 +95,9 @@ void trap_table_init(struct trap_table *t, uint16_t domid);
 void trap_table_destroy(struct trap_table *t);
 
 /*
- * Registers [first, last].  `name` must be a static string.  *out (may be NULL) is the region, valid
- * until it is unregistered.  0, -EINVAL (range, kind or handlers), -EEXIST (overlaps a region),
- * -ENOSPC (too many), -ENOMEM.  Takes the table's lock; callable from within handlers.
+ * Registers [first, last].  `name` must be a static string.  *out (may be NULL) is the region,
+ * valid until it is unregistered.  0, -EINVAL (range, kind or handlers), -EEXIST (overlaps a
+ * region), -ENOSPC (too many), -ENOMEM.  Takes the table's lock; callable from within handlers.
  */
 int trap_register_region(struct trap_table *t, enum trap_kind kind, uint64_t first, uint64_t last,
                          const struct trap_ops *ops, void *arg, const char *name,
@@ -114,14 +113,14 @@ int trap_register(struct trap_table *t, enum trap_kind kind, uint64_t first, uin
 void trap_unregister(struct trap_table *t, struct trap_region *r);
 
 /*
- * Zeroed memory for what handlers look at without a lock, to be given back with trap_defer_free(): the
- * room for its place in the queue comes with it.  NULL when there is none.
+ * Zeroed memory for what handlers look at without a lock, to be given back with trap_defer_free():
+ * the room for its place in the queue comes with it.  NULL when there is none.
  */
 void *trap_zalloc(size_t size);
 /*
- * Frees memory from trap_zalloc() (or NULL) when no CPU can still be inside an access that began before
- * this call.  What waits is bounded: an access is bounded in time, and each later call (on any CPU)
- * frees what has become free.
+ * Frees memory from trap_zalloc() (or NULL) when no CPU can still be inside an access that began
+ * before this call.  What waits is bounded: an access is bounded in time, and each later call (on
+ * any CPU) frees what has become free.
  */
 void trap_defer_free(void *p);
 

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The functions that exist: finding them by walking the buses, the list of them, and the ranges of memory
- * that no BAR may be mapped over.
+ * The functions that exist: finding them by walking the buses, the list of them, and the ranges of
+ * memory that no BAR may be mapped over.
  */
 #include "vdev/pci.h"
 
 #include "lib/bitmap.h"
 #include "lib/errno.h"
-#include "lib/printf.h"
 #include "lib/spinlock.h"
 #include "mm/map.h"
 #include "trap/trap.h"
@@ -83,7 +82,7 @@ static struct pci_dev *find_locked(uint32_t sbdf)
 {
     struct pci_dev *dev;
 
-    list_for_each_entry(dev, &devices, link)
+    list_for_each_entry (dev, &devices, link)
         if (dev->sbdf == sbdf)
             return dev;
     return NULL;
@@ -113,7 +112,7 @@ int pci_for_each(int (*fn)(struct pci_dev *dev, void *arg), void *arg)
      * Not under the lock: fn may look functions up.  Entries are added at the end, and removed only
      * under the control domain's hand, which serialises removal with whatever calls this.
      */
-    list_for_each_entry_safe(dev, tmp, &devices, link) {
+    list_for_each_entry_safe (dev, tmp, &devices, link) {
         rc = fn(dev, arg);
         if (rc)
             break;
@@ -151,7 +150,7 @@ bool pci_bus_in_use(uint16_t seg, uint8_t bus)
     bool used = false;
 
     spin_lock(&pci_lock);
-    list_for_each_entry(dev, &devices, link)
+    list_for_each_entry (dev, &devices, link)
         if (PCI_SEG(dev->sbdf) == seg && PCI_BUS(dev->sbdf) == bus)
             used = true;
     spin_unlock(&pci_lock);
@@ -314,6 +313,5 @@ int pci_scan(void)
 
     for (unsigned i = 0; i < nr_roots && !rc; i++)
         rc = scan_from(roots[i].segment, roots[i].bus);
-    pr_info("pci: %u functions", nr_devices);
     return rc;
 }

@@ -18,18 +18,18 @@ struct acpi_mcfg_info;
     ((uint32_t)(seg) << 16 | (uint32_t)(bus) << 8 | (uint32_t)(dev) << 3 | (uint32_t)(fn))
 #define PCI_SEG(sbdf)   ((sbdf) >> 16)
 #define PCI_BUS(sbdf)   ((sbdf) >> 8 & 0xff)
-#define PCI_DEVFN(sbdf) ((sbdf) & 0xff)
+#define PCI_DEVFN(sbdf) ((sbdf)&0xff)
 #define PCI_DEV(sbdf)   ((sbdf) >> 3 & 0x1f)
-#define PCI_FN(sbdf)    ((sbdf) & 0x7)
+#define PCI_FN(sbdf)    ((sbdf)&0x7)
 /* printf arguments for "%04x:%02x:%02x.%u" */
-#define PCI_FMT         "%04x:%02x:%02x.%u"
-#define PCI_ARG(sbdf)   PCI_SEG(sbdf), PCI_BUS(sbdf), PCI_DEV(sbdf), PCI_FN(sbdf)
+#define PCI_FMT       "%04x:%02x:%02x.%u"
+#define PCI_ARG(sbdf) PCI_SEG(sbdf), PCI_BUS(sbdf), PCI_DEV(sbdf), PCI_FN(sbdf)
 
 #define PCI_MAX_BARS    6
 #define PCI_MAX_DEVICES 1024
 
 enum pci_bar_kind {
-    PCI_BAR_NONE,  /* not implemented, or the upper half of the one before */
+    PCI_BAR_NONE, /* not implemented, or the upper half of the one before */
     PCI_BAR_IO,
     PCI_BAR_MEM32,
     PCI_BAR_MEM64, /* takes the next register as well */
@@ -58,9 +58,9 @@ enum pcie_type {
 };
 
 struct pci_msix_info {
-    uint8_t cap;                       /* offset of the capability, 0: none */
-    uint8_t table_bar, pba_bar;        /* index into bar[] */
-    uint16_t nr;                       /* entries, 1..2048; 0: unusable, the capability must stay off */
+    uint8_t cap;                /* offset of the capability, 0: none */
+    uint8_t table_bar, pba_bar; /* index into bar[] */
+    uint16_t nr;                /* entries, 1..2048; 0: unusable, the capability must stay off */
     uint32_t table_offset, pba_offset; /* inside the BAR */
 };
 
@@ -68,18 +68,18 @@ struct pci_dev {
     struct list_head link; /* in the list of all functions, pci_lock */
     uint32_t sbdf;
     uint16_t vendor, device;
-    uint32_t class_rev; /* class code << 8 | revision */
-    uint8_t header;     /* PCI_HEADER_*, without the multi-function bit */
-    uint8_t pcie_type;  /* enum pcie_type */
+    uint32_t class_rev;                        /* class code << 8 | revision */
+    uint8_t header;                            /* PCI_HEADER_*, without the multi-function bit */
+    uint8_t pcie_type;                         /* enum pcie_type */
     uint8_t cap_pm, cap_msi, cap_pcie, cap_af; /* offsets, 0: none */
     struct pci_msix_info msix;
     uint8_t nr_bars; /* registers: 6, or 2 in a bridge */
     struct pci_bar bar[PCI_MAX_BARS];
     struct pci_bar rom;
-    bool resizable;        /* has the resizable BAR capability: sizes may change while decoding is off */
-    bool decode;           /* it decodes memory as far as we know; kept by vPCI once it has an owner */
-    bool hidden;           /* owned by the hypervisor: no domain gets at it */
-    struct domain *owner;  /* NULL: nobody; set and cleared by vPCI */
+    bool resizable; /* has the resizable BAR capability: sizes may change while decoding is off */
+    bool decode;    /* it decodes memory as far as we know; kept by vPCI once it has an owner */
+    bool hidden;    /* owned by the hypervisor: no domain gets at it */
+    struct domain *owner; /* NULL: nobody; set and cleared by vPCI */
 };
 
 /* ---- raw access; size is 1, 2 or 4, reg aligned to it ---- */
@@ -93,7 +93,8 @@ void pci_hw_init(const struct acpi_mcfg_info *mcfg);
 uint32_t pci_conf_read(uint32_t sbdf, unsigned reg, unsigned size);
 void pci_conf_write(uint32_t sbdf, unsigned reg, unsigned size, uint32_t val);
 /*
- * The function's registers in the ECAM window, for aligned reads; NULL: only pci_conf_read() gets there.
+ * The function's registers in the ECAM window, for aligned reads; NULL: only pci_conf_read() gets
+ * there.
  */
 const volatile uint8_t *pci_conf_window(uint32_t sbdf);
 /* True if registers from 256 on can be reached. */
@@ -103,7 +104,8 @@ bool pci_has_ext_config(uint32_t sbdf);
 
 /* One more bus that the scan starts from; bus 0 of segment 0 always is. */
 void pci_add_root(uint16_t segment, uint8_t bus);
-/* Walks the buses from the host bridges down.  On the boot CPU, decode off for moments.  0 or -ENOMEM. */
+/* Walks the buses from the host bridges down.  On the boot CPU, decode off for moments.  0 or
+ * -ENOMEM. */
 int pci_scan(void);
 /*
  * Looks at one function and enters it.  *out is the known entry if there is one.  Sizing BARs
@@ -141,8 +143,9 @@ static inline uint32_t pci_msix_pba_len(const struct pci_msix_info *m)
 }
 
 /*
- * Uncached access to device memory, in whole pages.  Windows are kept and shared, so that moving BARs
- * about uses no more of the hypervisor's address space than there are places.  NULL when all are in use.
+ * Uncached access to device memory, in whole pages.  Windows are kept and shared, so that moving
+ * BARs about uses no more of the hypervisor's address space than there are places.  NULL when all
+ * are in use.
  */
 volatile uint8_t *pci_window(paddr_t pa, size_t len);
 /* Offset of a capability, 0: none.  Bounded even if the list loops. */

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The hardware's two ways into configuration space: ECAM windows (PCIe 5.0, 7.2.2) and, for segments
- * without one, ports CF8/CFC (PCI 3.0, 3.2.2.3.2).  Host builds put a simulated set of functions in
- * place of this file.
+ * The hardware's two ways into configuration space: ECAM windows (PCIe 5.0, 7.2.2) and, for
+ * segments without one, ports CF8/CFC (PCI 3.0, 3.2.2.3.2).  Host builds put a simulated set of
+ * functions in place of this file.
  */
 #include "acpi/acpi.h"
 #include "cpu/x86.h"
-#include "lib/mmio.h"
 #include "lib/printf.h"
 #include "lib/spinlock.h"
 #include "mm/heap.h"
 #include "mm/map.h"
 #include "vdev/pci.h"
+#include "vdev/pci_mmcfg.h"
 
 #define ECAM_BUS_SHIFT 20
 #define ECAM_BUS_SIZE  (1UL << ECAM_BUS_SHIFT)
@@ -146,7 +146,7 @@ uint32_t pci_conf_read(uint32_t sbdf, unsigned reg, unsigned size)
     volatile uint8_t *p = ecam_reg(sbdf, reg);
 
     if (likely(p))
-        return size == 4 ? mmio_read32(p) : size == 2 ? mmio_read16(p) : mmio_read8(p);
+        return size == 4 ? mmcfg_read32(p) : size == 2 ? mmcfg_read16(p) : mmcfg_read8(p);
     if (port_reaches(sbdf, reg))
         return port_read(sbdf, reg, size);
     return size == 4 ? ~0u : (1u << size * 8) - 1;
@@ -157,11 +157,11 @@ void pci_conf_write(uint32_t sbdf, unsigned reg, unsigned size, uint32_t val)
     volatile uint8_t *p = ecam_reg(sbdf, reg);
 
     if (likely(p && size == 4))
-        mmio_write32(p, val);
+        mmcfg_write32(p, val);
     else if (p && size == 2)
-        mmio_write16(p, (uint16_t)val);
+        mmcfg_write16(p, (uint16_t)val);
     else if (p)
-        mmio_write8(p, (uint8_t)val);
+        mmcfg_write8(p, (uint8_t)val);
     else if (port_reaches(sbdf, reg))
         port_write(sbdf, reg, size, val);
 }

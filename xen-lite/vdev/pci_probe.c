@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Looking at one physical function: identity, the sizes of its BARs, and the capabilities that the
- * hypervisor manages.  Devices are as careless as firmware: what they say is checked before it is believed.
+ * hypervisor manages.  Devices are as careless as firmware: what they say is checked before it is
+ * believed.
  */
 #include "vdev/pci_probe.h"
 
@@ -180,15 +181,17 @@ static void probe_msix(struct pci_dev *dev)
     }
     table = pci_conf_read(dev->sbdf, m->cap + PCI_MSIX_TABLE, 4);
     pba = pci_conf_read(dev->sbdf, m->cap + PCI_MSIX_PBA, 4);
-    m->nr = (uint16_t)((pci_conf_read(dev->sbdf, m->cap + PCI_MSIX_CONTROL, 2) &
-                        PCI_MSIX_SIZE_MASK) + 1);
+    m->nr =
+        (uint16_t)((pci_conf_read(dev->sbdf, m->cap + PCI_MSIX_CONTROL, 2) & PCI_MSIX_SIZE_MASK) +
+                   1);
     m->table_bar = table & PCI_MSIX_BIR_MASK;
     m->table_offset = table & ~(uint32_t)PCI_MSIX_BIR_MASK;
     m->pba_bar = pba & PCI_MSIX_BIR_MASK;
     m->pba_offset = pba & ~(uint32_t)PCI_MSIX_BIR_MASK;
     if (pci_msix_in_bars(dev))
         return;
-    /* Where the table really is cannot be known, so it cannot be trapped: the capability stays off. */
+    /* Where the table really is cannot be known, so it cannot be trapped: the capability stays off.
+     */
     m->nr = 0;
     pr_warn("pci " PCI_FMT ": MSI-X table or pending bits outside of a memory BAR, not used",
             PCI_ARG(dev->sbdf));
@@ -238,8 +241,8 @@ static void probe_caps(struct pci_dev *dev)
     dev->cap_af = pci_find_cap(dev->sbdf, PCI_CAP_AF);
     dev->pcie_type = PCIE_NONE;
     if (dev->cap_pcie)
-        dev->pcie_type = (uint8_t)(pci_conf_read(dev->sbdf, dev->cap_pcie + PCI_EXP_FLAGS, 2) >> 4 &
-                                   0xf);
+        dev->pcie_type =
+            (uint8_t)(pci_conf_read(dev->sbdf, dev->cap_pcie + PCI_EXP_FLAGS, 2) >> 4 & 0xf);
     dev->resizable = dev->cap_pcie && has_ext_cap(dev->sbdf, PCI_EXT_CAP_REBAR);
     probe_msi(dev);
     probe_msix(dev);

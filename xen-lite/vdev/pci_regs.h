@@ -6,85 +6,87 @@
 #ifndef XL_VDEV_PCI_REGS_H
 #define XL_VDEV_PCI_REGS_H
 
-#define PCI_REG_VENDOR         0x00
-#define PCI_REG_DEVICE         0x02
-#define PCI_REG_COMMAND        0x04
-#define  PCI_COMMAND_IO        0x0001
-#define  PCI_COMMAND_MEMORY    0x0002
-#define  PCI_COMMAND_MASTER    0x0004
-#define  PCI_COMMAND_NO_INTX   0x0400
-#define PCI_REG_STATUS         0x06
-#define  PCI_STATUS_CAP_LIST   0x0010
-#define PCI_REG_CLASS_REV      0x08
-#define PCI_REG_HEADER_TYPE    0x0e
-#define  PCI_HEADER_MULTI      0x80
-#define  PCI_HEADER_TYPE_MASK  0x7f
-#define  PCI_HEADER_NORMAL     0
-#define  PCI_HEADER_BRIDGE     1
-#define  PCI_HEADER_CARDBUS    2
-#define PCI_REG_BAR0           0x10
-#define  PCI_BAR_IO_SPACE      0x1
-#define  PCI_BAR_MEM_TYPE_MASK 0x6
-#define  PCI_BAR_MEM_64        0x4
-#define  PCI_BAR_MEM_PREFETCH  0x8
-#define  PCI_BAR_IO_MASK       (~0x3u)
-#define  PCI_BAR_MEM_MASK      (~0xfu)
-#define PCI_REG_ROM            0x30 /* header type 0 */
-#define PCI_REG_ROM_BRIDGE     0x38 /* header type 1 */
-#define  PCI_ROM_ENABLE        0x1
-#define  PCI_ROM_MASK          (~0x7ffu)
-#define PCI_REG_CAP_POINTER    0x34
-#define PCI_REG_PRIMARY_BUS    0x18
-#define PCI_REG_SECONDARY_BUS  0x19
-#define PCI_REG_SUBORD_BUS     0x1a
+/* clang-format off: bits are indented under their register */
 
-#define PCI_CAP_PM             0x01
-#define PCI_CAP_MSI            0x05
-#define PCI_CAP_PCIE           0x10
-#define PCI_CAP_MSIX           0x11
-#define PCI_CAP_AF             0x13
+#define PCI_REG_VENDOR        0x00
+#define PCI_REG_DEVICE        0x02
+#define PCI_REG_COMMAND       0x04
+#define   PCI_COMMAND_IO        0x0001
+#define   PCI_COMMAND_MEMORY    0x0002
+#define   PCI_COMMAND_MASTER    0x0004
+#define   PCI_COMMAND_NO_INTX   0x0400
+#define PCI_REG_STATUS        0x06
+#define   PCI_STATUS_CAP_LIST   0x0010
+#define PCI_REG_CLASS_REV     0x08
+#define PCI_REG_HEADER_TYPE   0x0e
+#define   PCI_HEADER_MULTI      0x80
+#define   PCI_HEADER_TYPE_MASK  0x7f
+#define   PCI_HEADER_NORMAL     0
+#define   PCI_HEADER_BRIDGE     1
+#define   PCI_HEADER_CARDBUS    2
+#define PCI_REG_BAR0          0x10
+#define   PCI_BAR_IO_SPACE      0x1
+#define   PCI_BAR_MEM_TYPE_MASK 0x6
+#define   PCI_BAR_MEM_64        0x4
+#define   PCI_BAR_MEM_PREFETCH  0x8
+#define   PCI_BAR_IO_MASK       (~0x3u)
+#define   PCI_BAR_MEM_MASK      (~0xfu)
+#define PCI_REG_ROM           0x30 /* header type 0 */
+#define PCI_REG_ROM_BRIDGE    0x38 /* header type 1 */
+#define   PCI_ROM_ENABLE        0x1
+#define   PCI_ROM_MASK          (~0x7ffu)
+#define PCI_REG_CAP_POINTER   0x34
+#define PCI_REG_PRIMARY_BUS   0x18
+#define PCI_REG_SECONDARY_BUS 0x19
+#define PCI_REG_SUBORD_BUS    0x1a
+
+#define PCI_CAP_PM   0x01
+#define PCI_CAP_MSI  0x05
+#define PCI_CAP_PCIE 0x10
+#define PCI_CAP_MSIX 0x11
+#define PCI_CAP_AF   0x13
 
 /* MSI, PCI 3.0, 6.8.1: offsets inside the capability. */
-#define PCI_MSI_CONTROL        2
-#define  PCI_MSI_ENABLE        0x0001
-#define  PCI_MSI_MMC_MASK      0x000e /* messages the function can send, log2 */
-#define  PCI_MSI_MME_MASK      0x0070 /* messages it may send, log2 */
-#define  PCI_MSI_64BIT         0x0080
-#define  PCI_MSI_MASKABLE      0x0100
-#define PCI_MSI_ADDR_LO        4
-#define PCI_MSI_ADDR_HI        8      /* with PCI_MSI_64BIT */
-#define PCI_MSI_DATA_32        8
-#define PCI_MSI_DATA_64        12
-#define PCI_MSI_MASK_32        12
-#define PCI_MSI_MASK_64        16
+#define PCI_MSI_CONTROL  2
+#define   PCI_MSI_ENABLE   0x0001
+#define   PCI_MSI_MMC_MASK 0x000e /* messages the function can send, log2 */
+#define   PCI_MSI_MME_MASK 0x0070 /* messages it may send, log2 */
+#define   PCI_MSI_64BIT    0x0080
+#define   PCI_MSI_MASKABLE 0x0100
+#define PCI_MSI_ADDR_LO  4
+#define PCI_MSI_ADDR_HI  8 /* with PCI_MSI_64BIT */
+#define PCI_MSI_DATA_32  8
+#define PCI_MSI_DATA_64  12
+#define PCI_MSI_MASK_32  12
+#define PCI_MSI_MASK_64  16
 
 /* MSI-X, PCI 3.0, 6.8.2. */
 #define PCI_MSIX_CONTROL       2
-#define  PCI_MSIX_SIZE_MASK    0x07ff
-#define  PCI_MSIX_FMASK        0x4000
-#define  PCI_MSIX_ENABLE       0x8000
+#define   PCI_MSIX_SIZE_MASK     0x07ff
+#define   PCI_MSIX_FMASK         0x4000
+#define   PCI_MSIX_ENABLE        0x8000
 #define PCI_MSIX_TABLE         4
 #define PCI_MSIX_PBA           8
-#define  PCI_MSIX_BIR_MASK     0x7
+#define   PCI_MSIX_BIR_MASK      0x7
 #define PCI_MSIX_ENTRY_SIZE    16
-#define  PCI_MSIX_ENTRY_ADDR_LO 0
-#define  PCI_MSIX_ENTRY_ADDR_HI 4
-#define  PCI_MSIX_ENTRY_DATA   8
-#define  PCI_MSIX_ENTRY_CTRL   12
-#define   PCI_MSIX_CTRL_MASKED 0x1
+#define   PCI_MSIX_ENTRY_ADDR_LO 0
+#define   PCI_MSIX_ENTRY_ADDR_HI 4
+#define   PCI_MSIX_ENTRY_DATA    8
+#define   PCI_MSIX_ENTRY_CTRL    12
+#define   PCI_MSIX_CTRL_MASKED   0x1
 
 /* PCI Express capability. */
-#define PCI_EXP_FLAGS          2
-#define PCI_EXP_DEVCAP         4
-#define  PCI_EXP_DEVCAP_FLR    (1u << 28)
+#define PCI_EXP_FLAGS      2
+#define PCI_EXP_DEVCAP     4
+#define   PCI_EXP_DEVCAP_FLR (1u << 28)
 
-#define PCI_EXT_CAP_REBAR      0x15   /* resizable BAR */
+#define PCI_EXT_CAP_REBAR 0x15 /* resizable BAR */
 
-#define PCI_CFG_SIZE           256
-#define PCI_CFG_EXT_SIZE       4096
+#define PCI_CFG_SIZE     256
+#define PCI_CFG_EXT_SIZE 4096
 
-#define PCI_CONFIG_ADDRESS     0xcf8
-#define PCI_CONFIG_DATA        0xcfc
-#define  PCI_CONFIG_ENABLE     0x80000000u
+#define PCI_CONFIG_ADDRESS 0xcf8
+#define PCI_CONFIG_DATA    0xcfc
+#define   PCI_CONFIG_ENABLE  0x80000000u
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The MSI capability (PCI 3.0, 6.8.1): the domain's address and data are kept here, the device gets the
- * host's message.  Mask and pending bits are the device's own.  One message a function: several would
- * need consecutive remapping entries, so the function is shown as one that can send a single one.
+ * The MSI capability (PCI 3.0, 6.8.1): the domain's address and data are kept here, the device gets
+ * the host's message.  Mask and pending bits are the device's own.  One message a function: several
+ * would need consecutive remapping entries, so the function is shown as one that can send a single
+ * one.
  *
  * All handlers run with vpci->lock held.
  */
@@ -45,8 +46,8 @@ static void hw_message(struct vpci_dev *vd)
 }
 
 /*
- * A new message for a device that may be sending: it must not send a mixture of two.  Silenced by its mask
- * bit where it has one, otherwise by turning MSI off for a moment.
+ * A new message for a device that may be sending: it must not send a mixture of two.  Silenced by
+ * its mask bit where it has one, otherwise by turning MSI off for a moment.
  */
 static void hw_change_message(struct vpci_dev *vd)
 {
@@ -84,8 +85,8 @@ static int bind(struct vpci_dev *vd)
 }
 
 /*
- * Makes the device follow what the domain wrote.  A message that cannot be bound changes nothing: the
- * domain may be half way through writing a new one.
+ * Makes the device follow what the domain wrote.  A message that cannot be bound changes nothing:
+ * the domain may be half way through writing a new one.
  */
 static void update(struct vpci_dev *vd)
 {
@@ -175,24 +176,30 @@ static void data_write(struct vpci_dev *vd, const struct vpci_reg *reg, uint32_t
 static int add_regs(struct vpci_dev *vd)
 {
     const struct vmsi *m = vd->msi;
-    struct vpci_reg control = {
-        .offset = (uint16_t)(m->cap + PCI_MSI_CONTROL), .size = 2,
-        .ro = 0xffff & ~(uint32_t)(PCI_MSI_ENABLE | PCI_MSI_MME_MASK),
-        .read = control_read, .write = control_write, .name = "msi-control"
-    };
+    struct vpci_reg control = { .offset = (uint16_t)(m->cap + PCI_MSI_CONTROL),
+                                .size = 2,
+                                .ro = 0xffff & ~(uint32_t)(PCI_MSI_ENABLE | PCI_MSI_MME_MASK),
+                                .read = control_read,
+                                .write = control_write,
+                                .name = "msi-control" };
     /* Address bits 1:0 read as 0. */
-    struct vpci_reg addr = {
-        .offset = (uint16_t)(m->cap + PCI_MSI_ADDR_LO), .size = 4, .ro = 3,
-        .read = addr_read, .write = addr_write, .name = "msi-address"
-    };
-    struct vpci_reg high = {
-        .offset = (uint16_t)(m->cap + PCI_MSI_ADDR_HI), .size = 4, .index = 1,
-        .read = addr_read, .write = addr_write, .name = "msi-address-high"
-    };
-    struct vpci_reg data = {
-        .offset = (uint16_t)data_reg(m), .size = 2,
-        .read = data_read, .write = data_write, .name = "msi-data"
-    };
+    struct vpci_reg addr = { .offset = (uint16_t)(m->cap + PCI_MSI_ADDR_LO),
+                             .size = 4,
+                             .ro = 3,
+                             .read = addr_read,
+                             .write = addr_write,
+                             .name = "msi-address" };
+    struct vpci_reg high = { .offset = (uint16_t)(m->cap + PCI_MSI_ADDR_HI),
+                             .size = 4,
+                             .index = 1,
+                             .read = addr_read,
+                             .write = addr_write,
+                             .name = "msi-address-high" };
+    struct vpci_reg data = { .offset = (uint16_t)data_reg(m),
+                             .size = 2,
+                             .read = data_read,
+                             .write = data_write,
+                             .name = "msi-data" };
     int rc = vpci_add_reg(vd, &control);
 
     if (!rc)

@@ -12,14 +12,14 @@ struct girq;
 struct vpci_dev;
 
 struct vmsi {
-    uint8_t cap;           /* offset of the capability */
+    uint8_t cap; /* offset of the capability */
     bool is_64bit, maskable;
-    bool enabled;          /* as the domain wants it */
-    bool active;           /* the device may send: enabled and bound */
-    uint64_t address;      /* the domain's */
-    uint16_t data;         /* the domain's */
-    struct girq *girq;     /* NULL until enabled for the first time */
-    uint64_t hw_address;   /* what the device was given */
+    bool enabled;        /* as the domain wants it */
+    bool active;         /* the device may send: enabled and bound */
+    uint64_t address;    /* the domain's */
+    uint16_t data;       /* the domain's */
+    struct girq *girq;   /* NULL until enabled for the first time */
+    uint64_t hw_address; /* what the device was given */
     uint32_t hw_data;
     uint64_t binds, failed; /* counters */
 };

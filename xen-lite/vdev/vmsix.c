@@ -2,8 +2,8 @@
 /*
  * MSI-X (PCI 3.0, 6.8.2): the capability's control register and the table's entries.
  *
- * An entry of the device holds a host message and is unmasked only while the domain wants that and its
- * own message is bound.  Enable bit and function mask are passed to the device; entries are
+ * An entry of the device holds a host message and is unmasked only while the domain wants that and
+ * its own message is bound.  Enable bit and function mask are passed to the device; entries are
  * brought up to date before the enable bit is set.
  */
 #include "vdev/vmsix.h"
@@ -210,7 +210,8 @@ static void control_write(struct vpci_dev *vd, const struct vpci_reg *reg, uint3
     bool hw_on = vpci_hw_read(vd, reg->offset, 2) & PCI_MSIX_ENABLE;
 
     spin_lock(&vd->lock);
-    /* A reset turned decoding off: the table is out of reach until the command register is written. */
+    /* A reset turned decoding off: the table is out of reach until the command register is written.
+     */
     if (!(vpci_hw_read(vd, PCI_REG_COMMAND, 2) & PCI_COMMAND_MEMORY))
         m->reachable = false;
     if (m->enabled && !hw_on)
@@ -292,11 +293,12 @@ static int keep_off(struct vpci_dev *vd, const struct vpci_reg *control)
 int vmsix_init(struct vpci_dev *vd)
 {
     const struct pci_msix_info *info = &vd->pdev->msix;
-    struct vpci_reg control = {
-        .offset = (uint16_t)(info->cap + PCI_MSIX_CONTROL), .size = 2,
-        .ro = 0xffff & ~(uint32_t)(PCI_MSIX_ENABLE | PCI_MSIX_FMASK),
-        .read = control_read, .write = control_write, .name = "msix-control"
-    };
+    struct vpci_reg control = { .offset = (uint16_t)(info->cap + PCI_MSIX_CONTROL),
+                                .size = 2,
+                                .ro = 0xffff & ~(uint32_t)(PCI_MSIX_ENABLE | PCI_MSIX_FMASK),
+                                .read = control_read,
+                                .write = control_write,
+                                .name = "msix-control" };
     struct vmsix *m;
     uint32_t val;
 

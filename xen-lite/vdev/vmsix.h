@@ -29,16 +29,16 @@ struct vmsix_entry {
 struct vmsix {
     uint16_t nr;
     uint8_t cap;
-    bool enabled;                /* the domain's enable bit; the function mask is the hardware's */
-    bool trapped;                /* table, pba and hw_table are valid; constant while pages have an owner */
-    bool reachable;              /* and memory is decoded */
-    bool known;                  /* entry[].live and .bound tell the truth about the device */
-    uint64_t table, pba;         /* guest-physical */
+    bool enabled;        /* the domain's enable bit; the function mask is the hardware's */
+    bool trapped;        /* table, pba and hw_table are valid; constant while pages have an owner */
+    bool reachable;      /* and memory is decoded */
+    bool known;          /* entry[].live and .bound tell the truth about the device */
+    uint64_t table, pba; /* guest-physical */
     uint32_t table_len, pba_len; /* bytes */
     volatile uint8_t *hw_table;  /* the device's table */
     uint64_t mask_writes, binds, failed;
     uint64_t neighbour_reads, neighbour_writes; /* of other registers on these pages; atomics */
-    struct vmsix_entry entry[];  /* nr of them */
+    struct vmsix_entry entry[];                 /* nr of them */
 };
 
 /* Most functions whose tables share one page. */
@@ -54,10 +54,10 @@ struct vmsix_owner {
 struct vmsix_page {
     struct list_head link; /* in vpci->pages */
     uint64_t gfn;
-    volatile uint8_t *va;  /* of the device's page */
+    volatile uint8_t *va; /* of the device's page */
     struct vpci *vpci;
     struct trap_region *region;
-    spinlock_t lock;       /* owner[]; nothing is taken under it */
+    spinlock_t lock; /* owner[]; nothing is taken under it */
     struct vmsix_owner owner[VMSIX_PAGE_OWNERS];
 };
 
@@ -67,8 +67,8 @@ void vmsix_cleanup(struct vpci_dev *vd);
 
 /*
  * Memory decoding is about to come on (BARs are where the hardware has them) or went off: traps or
- * releases the pages of table and pending bits.  0, also for a table that nobody can reach because it lies
- * in reserved memory; after an error decoding must stay off.  vpci->lock held.
+ * releases the pages of table and pending bits.  0, also for a table that nobody can reach because
+ * it lies in reserved memory; after an error decoding must stay off.  vpci->lock held.
  */
 int vmsix_map(struct vpci_dev *vd);
 void vmsix_unmap(struct vpci_dev *vd);

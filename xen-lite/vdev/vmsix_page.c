@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pages of device memory that hold MSI-X tables or pending bits: which function an access means, and
- * whether it goes to the kept table or, byte-exact, to the device.
+ * Pages of device memory that hold MSI-X tables or pending bits: which function an access means,
+ * and whether it goes to the kept table or, byte-exact, to the device.
  */
 #include "lib/errno.h"
 #include "lib/mmio.h"
@@ -12,9 +12,9 @@
 enum what {
     TABLE,
     PBA,
-    OTHER,      /* a register beside them, inside the BAR of an owner of the page */
-    ELSEWHERE,  /* not inside the BAR of an owner */
-    ACROSS,     /* partly table or pending bits */
+    OTHER,     /* a register beside them, inside the BAR of an owner of the page */
+    ELSEWHERE, /* not inside the BAR of an owner */
+    ACROSS,    /* partly table or pending bits */
 };
 
 /* True if the access lies inside [start, start + len); *partly if only a part of it does. */
@@ -180,7 +180,7 @@ static struct vmsix_page *find_page(const struct vpci *vpci, uint64_t gfn)
 {
     struct vmsix_page *page;
 
-    list_for_each_entry(page, &vpci->pages, link)
+    list_for_each_entry (page, &vpci->pages, link)
         if (page->gfn == gfn)
             return page;
     return NULL;
@@ -220,7 +220,8 @@ static void drop_page_if_unused(struct vmsix_page *page)
     trap_defer_free(page);
 }
 
-/* A place of its own for each BAR of a function on the page: table and pending bits may share one. */
+/* A place of its own for each BAR of a function on the page: table and pending bits may share one.
+ */
 static int add_owner(struct vmsix_page *page, const struct vmsix_owner *owner)
 {
     struct vmsix_owner *place = NULL;
@@ -274,7 +275,7 @@ void vmsix_pages_put(struct vpci_dev *vd)
 {
     struct vmsix_page *page, *tmp;
 
-    list_for_each_entry_safe(page, tmp, &vd->vpci->pages, link) {
+    list_for_each_entry_safe (page, tmp, &vd->vpci->pages, link) {
         spin_lock(&page->lock);
         for (unsigned i = 0; i < VMSIX_PAGE_OWNERS; i++)
             if (page->owner[i].vd == vd)

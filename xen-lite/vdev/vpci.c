@@ -2,8 +2,9 @@
 /*
  * Virtual PCI: giving functions to a domain and taking them away, and finding them.
  *
- * Look-up takes no lock: the tables of buses only grow, a slot is one pointer, and what it pointed to is
- * freed after the registry's grace period.  Everything that changes something takes vpci->lock.
+ * Look-up takes no lock: the tables of buses only grow, a slot is one pointer, and what it pointed
+ * to is freed after the registry's grace period.  Everything that changes something takes
+ * vpci->lock.
  */
 #include "vdev/vpci.h"
 
@@ -220,8 +221,8 @@ void vpci_destroy(struct vpci *vpci)
 }
 
 /*
- * A function that the domain has not got: probes it, has its DMA attached, then lets the domain at it.
- * -ENODEV if nothing is there.
+ * A function that the domain has not got: probes it, has its DMA attached, then lets the domain at
+ * it. -ENODEV if nothing is there.
  */
 static int discover_locked(struct vpci *vpci, uint32_t sbdf)
 {

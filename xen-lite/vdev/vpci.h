@@ -40,8 +40,8 @@ struct vpci_reg {
 #define VPCI_MAX_REGS 48
 
 /* Memory ranges of a function: its BARs, then the expansion ROM. */
-#define VPCI_ROM        PCI_MAX_BARS
-#define VPCI_NR_RANGES  (PCI_MAX_BARS + 1)
+#define VPCI_ROM       PCI_MAX_BARS
+#define VPCI_NR_RANGES (PCI_MAX_BARS + 1)
 
 struct vpci_range {
     uint64_t gfn, nr;    /* in the page table, holes for trapped pages aside; nr 0: not mapped */
@@ -53,19 +53,19 @@ struct vpci_dev {
     struct list_head link; /* in vpci->devices */
     struct vpci *vpci;
     struct pci_dev *pdev;
-    uint32_t sbdf;         /* as the domain sees it */
-    uint32_t hw_sbdf;      /* the physical function; the same in the control domain */
+    uint32_t sbdf;                  /* as the domain sees it */
+    uint32_t hw_sbdf;               /* the physical function; the same in the control domain */
     const volatile uint8_t *config; /* pci_conf_window() */
-    bool dead;             /* taken away while an access was under way; vpci->lock and lock */
+    bool dead; /* taken away while an access was under way; vpci->lock and lock */
     uint8_t map[PCI_CFG_EXT_SIZE / 4]; /* dword -> 1 + index of its first register, 0: none */
     uint8_t nr_regs;
     struct vpci_reg reg[VPCI_MAX_REGS]; /* sorted by offset */
-    bool mapped;           /* memory is decoded and its ranges are in the page table */
-    uint8_t probing;       /* BAR registers that are being sized while decoding is on */
+    bool mapped;                        /* memory is decoded and its ranges are in the page table */
+    uint8_t probing; /* BAR registers that are being sized while decoding is on */
     struct vpci_range range[VPCI_NR_RANGES];
-    spinlock_t lock;       /* *msix: its table is accessed without vpci->lock; taken after that */
-    struct vmsi *msi;      /* NULL: no capability */
-    struct vmsix *msix;    /* NULL: no usable capability */
+    spinlock_t lock;    /* *msix: its table is accessed without vpci->lock; taken after that */
+    struct vmsi *msi;   /* NULL: no capability */
+    struct vmsix *msix; /* NULL: no usable capability */
     uint64_t reads, writes, denied; /* configuration accesses; relaxed atomics */
 };
 
@@ -96,13 +96,13 @@ struct vpci {
     struct trap_table *traps;
     struct p2m *p2m;
     const struct vpci_policy *policy;
-    spinlock_t lock;          /* functions, managed registers, mapping of BARs; before vpci_dev.lock */
+    spinlock_t lock; /* functions, managed registers, mapping of BARs; before vpci_dev.lock */
     struct list_head devices;
-    uint32_t cf8;             /* the domain's CONFIG_ADDRESS latch */
+    uint32_t cf8; /* the domain's CONFIG_ADDRESS latch */
     unsigned nr_segments;
     struct vpci_segment *segment[VPCI_MAX_SEGMENTS]; /* read without the lock; only grows */
-    struct list_head ecam;    /* trapped windows */
-    struct list_head pages;   /* trapped pages of device memory */
+    struct list_head ecam;                           /* trapped windows */
+    struct list_head pages;                          /* trapped pages of device memory */
     unsigned nr_devices;
     uint64_t absent_reads, absent_writes; /* accesses to functions that do not exist */
 };
@@ -112,8 +112,8 @@ struct vpci {
 struct vpci *domain_vpci(struct domain *d);
 /*
  * A function turned up that no scan had seen (hot plug, bus numbers given by the domain): attach it
- * to the domain's DMA translation before the domain may use it.  0 or a negative errno.  Called with
- * vpci->lock held, so it must not call back into vPCI.
+ * to the domain's DMA translation before the domain may use it.  0 or a negative errno.  Called
+ * with vpci->lock held, so it must not call back into vPCI.
  */
 int domain_pci_found(struct domain *d, struct pci_dev *pdev);
 /* The counterpart: a function left the domain.  vpci->lock held, too. */
@@ -122,8 +122,9 @@ void domain_pci_gone(struct domain *d, struct pci_dev *pdev);
 /* ---- life cycle ---- */
 
 /*
- * `traps` and `p2m` must be initialised and outlive *vpci.  Registers ports CF8-CFF.  0 or a negative
- * errno.  Byte and word accesses to CF8-CFB are TRAP_NONE: CF9 is the reset control register, the caller's.
+ * `traps` and `p2m` must be initialised and outlive *vpci.  Registers ports CF8-CFF.  0 or a
+ * negative errno.  Byte and word accesses to CF8-CFB are TRAP_NONE: CF9 is the reset control
+ * register, the caller's.
  */
 int vpci_init(struct vpci *vpci, struct domain *d, uint16_t domid, struct trap_table *traps,
               struct p2m *p2m, const struct vpci_policy *policy);
@@ -206,9 +207,9 @@ int vpci_cap_init(struct vpci_dev *vd);
 void vpci_cap_cleanup(struct vpci_dev *vd);
 
 /*
- * vpci_bars.c; vpci->lock held.  BARs are where the hardware has them now.  An error of vpci_map_bars() (an
- * interrupt table cannot be kept from the domain) has mapped nothing, and decoding must stay off; BARs
- * that are refused are no error.
+ * vpci_bars.c; vpci->lock held.  BARs are where the hardware has them now.  An error of
+ * vpci_map_bars() (an interrupt table cannot be kept from the domain) has mapped nothing, and
+ * decoding must stay off; BARs that are refused are no error.
  */
 int vpci_map_bars(struct vpci_dev *vd);
 /* After vpci_map_bars(), once the function decodes memory. */

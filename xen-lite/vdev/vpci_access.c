@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The two ways in which a domain reaches configuration space: ports CF8-CFF (PCI 3.0, 3.2.2.3.2) with
- * an address latch of its own, and windows of memory (ECAM, PCIe 5.0, 7.2.2).
+ * The two ways in which a domain reaches configuration space: ports CF8-CFF (PCI 3.0, 3.2.2.3.2)
+ * with an address latch of its own, and windows of memory (ECAM, PCIe 5.0, 7.2.2).
  */
 #include "lib/errno.h"
 #include "mm/heap.h"
@@ -10,7 +10,7 @@
 struct vpci_ecam {
     struct list_head link; /* in vpci->ecam */
     struct vpci *vpci;
-    uint64_t base;         /* of bus 0 */
+    uint64_t base; /* of bus 0 */
     uint16_t segment;
     uint8_t start_bus, end_bus;
     struct trap_region *region;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Device memory in the page table: a domain that decodes memory finds its BARs mapped 1:1, except the
- * pages of MSI-X tables and pending bits of any function, and never over memory that is reserved.
+ * Device memory in the page table: a domain that decodes memory finds its BARs mapped 1:1, except
+ * the pages of MSI-X tables and pending bits of any function, and never over memory that is
+ * reserved.
  *
  * All functions: vpci->lock held.
  */
@@ -177,7 +178,7 @@ static bool shared(const struct vpci *vpci, uint64_t first, uint64_t last)
 {
     struct vpci_dev *vd;
 
-    list_for_each_entry(vd, &vpci->devices, link)
+    list_for_each_entry (vd, &vpci->devices, link)
         for (unsigned i = 0; i < VPCI_NR_RANGES; i++)
             if (overlaps(&vd->range[i], first, last))
                 return true;
@@ -189,7 +190,7 @@ static void map_others(struct vpci *vpci, uint64_t first, uint64_t last)
 {
     struct vpci_dev *vd;
 
-    list_for_each_entry(vd, &vpci->devices, link)
+    list_for_each_entry (vd, &vpci->devices, link)
         for (unsigned i = 0; i < VPCI_NR_RANGES; i++)
             if (vd->mapped && overlaps(&vd->range[i], first, last))
                 map_range(vd, i);
@@ -267,7 +268,7 @@ bool vpci_covers(const struct vpci *vpci, uint64_t gpa, unsigned size)
 {
     struct vpci_dev *vd;
 
-    list_for_each_entry(vd, &vpci->devices, link)
+    list_for_each_entry (vd, &vpci->devices, link)
         for (unsigned i = 0; i < VPCI_NR_RANGES; i++) {
             const struct pci_bar *bar = range_bar(vd, i);
 

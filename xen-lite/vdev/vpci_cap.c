@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Capabilities that vPCI manages: one row each.  One that cannot be set up fails the function, whose
- * interrupts would otherwise go around the hypervisor.
+ * Capabilities that vPCI manages: one row each.  One that cannot be set up fails the function,
+ * whose interrupts would otherwise go around the hypervisor.
  */
 #include "vdev/vmsi.h"
 #include "vdev/vmsix.h"

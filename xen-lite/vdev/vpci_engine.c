@@ -6,8 +6,8 @@
 #include "vdev/vpci_engine.h"
 
 #include "lib/errno.h"
-#include "lib/mmio.h"
 #include "trap/record.h"
+#include "vdev/pci_mmcfg.h"
 
 static inline uint32_t bytes_mask(unsigned size)
 {
@@ -72,7 +72,7 @@ static enum trap_result control_read(struct vpci *vpci, struct vpci_dev *vd, uin
 {
     /* What drivers do most often by far. */
     if (likely(vd && vd->config && size == 4))
-        *val = mmio_read32(vd->config + reg);
+        *val = mmcfg_read32(vd->config + reg);
     else if (vd)
         *val = vpci_raw_read(vd->hw_sbdf, reg, size);
     else
@@ -157,7 +157,8 @@ static inline void annotate(uint32_t sbdf, unsigned reg, const struct vpci_reg *
         record_annotate(sbdf, (uint16_t)reg, r ? trap_handler_id(r->name) : 0);
 }
 
-/* Lays `val`, a value of `size` bytes at register `at`, over the bytes of the access [reg, reg + len). */
+/* Lays `val`, a value of `size` bytes at register `at`, over the bytes of the access [reg, reg +
+ * len). */
 static uint32_t overlay(uint32_t acc, unsigned reg, unsigned len, unsigned at, unsigned size,
                         uint32_t val)
 {
@@ -200,9 +201,8 @@ static enum trap_result managed_read_locked(struct vpci *vpci, struct vpci_dev *
 }
 
 /* Kept out of line, as is its counterpart: most accesses go straight to the hardware. */
-static __attribute__((noinline)) enum trap_result managed_read(struct vpci *vpci,
-                                                               struct vpci_dev *vd, unsigned reg,
-                                                               unsigned size, uint32_t *val)
+static __attribute__((noinline)) enum trap_result
+managed_read(struct vpci *vpci, struct vpci_dev *vd, unsigned reg, unsigned size, uint32_t *val)
 {
     enum trap_result res = TRAP_DONE;
 
@@ -253,9 +253,8 @@ static enum trap_result managed_write_locked(struct vpci *vpci, struct vpci_dev 
     return res;
 }
 
-static __attribute__((noinline)) enum trap_result managed_write(struct vpci *vpci,
-                                                                struct vpci_dev *vd, unsigned reg,
-                                                                unsigned size, uint32_t val)
+static __attribute__((noinline)) enum trap_result
+managed_write(struct vpci *vpci, struct vpci_dev *vd, unsigned reg, unsigned size, uint32_t val)
 {
     enum trap_result res = TRAP_DROPPED;
 

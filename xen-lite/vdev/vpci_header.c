@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The managed registers of the configuration header: command, memory BARs, expansion ROM, and a bridge's
- * secondary bus number.  BARs are the hardware's own; what is managed is when they may change and what
- * is in the page table for them.  State is asked of the hardware where a reset of the
- * function could have changed it behind our back.
+ * The managed registers of the configuration header: command, memory BARs, expansion ROM, and a
+ * bridge's secondary bus number.  BARs are the hardware's own; what is managed is when they may
+ * change and what is in the page table for them.  State is asked of the hardware where a reset of
+ * the function could have changed it behind our back.
  */
 #include "lib/errno.h"
 #include "vdev/vpci_engine.h"
@@ -71,7 +71,8 @@ static uint32_t bar_read(struct vpci_dev *vd, const struct vpci_reg *reg)
 
 /*
  * With decoding on the address cannot change, but some software sizes BARs without turning it off:
- * the question is answered from what the boot-time sizing found, and writing the address back ends it.
+ * the question is answered from what the boot-time sizing found, and writing the address back ends
+ * it.
  */
 static void bar_write_decoded(struct vpci_dev *vd, const struct vpci_reg *reg, uint32_t val)
 {
@@ -122,7 +123,8 @@ static void rom_write(struct vpci_dev *vd, const struct vpci_reg *reg, uint32_t 
     vpci_map_rom(vd);
 }
 
-/* A known function is known by its number: that may change only while nothing known is behind the bridge. */
+/* A known function is known by its number: that may change only while nothing known is behind the
+ * bridge. */
 static void secondary_write(struct vpci_dev *vd, const struct vpci_reg *reg, uint32_t val)
 {
     uint32_t old = vpci_hw_read(vd, reg->offset, 1);
@@ -163,9 +165,10 @@ int vpci_header_init(struct vpci_dev *vd)
     static const struct vpci_reg command = {
         .offset = PCI_REG_COMMAND, .size = 2, .write = command_write, .name = "command"
     };
-    static const struct vpci_reg secondary = {
-        .offset = PCI_REG_SECONDARY_BUS, .size = 1, .write = secondary_write, .name = "secondary-bus"
-    };
+    static const struct vpci_reg secondary = { .offset = PCI_REG_SECONDARY_BUS,
+                                               .size = 1,
+                                               .write = secondary_write,
+                                               .name = "secondary-bus" };
     struct vpci_reg rom = { .size = 4, .write = rom_write, .name = "rom" };
     bool bridge = vd->pdev->header != PCI_HEADER_NORMAL;
     int rc = vpci_add_reg(vd, &command);

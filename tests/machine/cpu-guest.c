@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A control domain of a few kilobytes: it does to its virtual CPU what kernels seldom do, and says as TAP, in frames on
+ * the second serial port (scripts/image/vm-agent.c), whether the CPU behaved. Built and run by cpu.t.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct frame {
+    uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax;
+    uint64_t vector, error, rip, cs, rflags, rsp, ss;
+};
+
+/* What the last exception or interrupt was, and where to go on after a fault. */
+static volatile struct {
+    uint64_t vector, error, rip, cr2, dr6;
+    unsigned count;
+} seen;
+static uint64_t resume;
+static volatile unsigned nmi_depth, nmi_max_depth, nmis;
+
+extern uint8_t stubs[256][16], scratch[8192], ap_code[], ap_code_end[], leave_ring3[];
+extern uint64_t pml4[512], pdpt[512];
+extern uint8_t tss[104];
+uint64_t in_ring3(void);
+void guest_main(void);
+void on_exception(struct frame *f);
+
+#define APIC 0xfee00000ull
+#define EQ(got, want, name) check((uint64_t)(got), (uint64_t)(want), name)
+
+static inline void outb(uint8_t v, uint16_t p)
+{
+    __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(p));
+}
+
+static inline uint8_t inb(uint16_t p)
+{
+    uint8_t v;
+
+    __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(p));
+    return v;
+}
+
+static inline uint64_t rdmsr(uint32_t m)
+{
+    uint32_t a, d;
+
+    __asm__ volatile("rdmsr" : "=a"(a), "=d"(d) : "c"(m));
+    return (uint64_t)d << 32 | a;
+}
+
+static inline void wrmsr(uint32_t m, uint64_t v)
+{
+    __asm__ volatile("wrmsr" ::"c"(m), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)) : "memory");
+}
+
+static inline uint64_t rdtsc(void)
+{
+    uint32_t a, d;
+
+    __asm__ volatile("rdtsc" : "=a"(a), "=d"(d));
+    return (uint64_t)d << 32 | a;
+}
+
+/* ---- output ---- */
+
+static void com2(const void *buf, unsigned len)
+{
+    const uint8_t *p = buf;
+
+    while (len--) {
+        while (!(inb(0x2fd) & 0x20))
+            ;
+        outb(*p++, 0x2f8);
+    }
+}
+
+static void send(char type, const char *text)
+{
+    uint8_t head[8] = { 1, 'X', 'L', (uint8_t)type, 0, 0, 0, 0 };
+    unsigned len = 0;
+
+    while (text[len])
+        len++;
+    head[4] = (uint8_t)len;
+    head[5] = (uint8_t)(len >> 8);
+    com2(head, 8);
+    com2(text, len);
+}
+
+static char *put_text(char *p, const char *s)
+{
+    while (*s)
+        *p++ = *s++;
+    return p;
+}
+
+static char *put_hex(char *p, uint64_t v)
+{
+    p = put_text(p, "0x");
+    for (int s = 60; s >= 0; s -= 4) {
+        if (v >> s || !s)
+            *p++ = "0123456789abcdef"[v >> s & 15];
+    }
+    return p;
+}
+
+static unsigned tests, failures;
+
+static void check(uint64_t got, uint64_t want, const char *name)
+{
+    static char line[300];
+    char *p = line;
+
+    tests++;
+    if (got != want)
+        failures++;
+    p = put_text(p, got == want ? "ok " : "not ok ");
+    if (tests >= 10)
+        *p++ = (char)('0' + tests / 10);
+    *p++ = (char)('0' + tests % 10);
+    p = put_text(p, " - ");
+    p = put_text(p, name);
+    if (got != want) {
+        p = put_text(p, "\n# got ");
+        p = put_hex(p, got);
+        p = put_text(p, ", expected ");
+        p = put_hex(p, want);
+    }
+    *p++ = '\n';
+    *p = 0;
+    send('O', line);
+}
+
+/* ---- exceptions ---- */
+
+void on_exception(struct frame *f)
+{
+    if (f->vector == 2) {
+        nmis++;
+        nmi_depth++;
+        if (nmi_depth > nmi_max_depth)
+            nmi_max_depth = nmi_depth;
+        if (nmis == 1) {
+            *(volatile uint32_t *)(APIC + 0x310) = 0;
+            *(volatile uint32_t *)(APIC + 0x300) = 0x400; /* another one, while this one is served */
+            for (int i = 0; i < 3; i++)
+                (void)*(volatile uint32_t *)(APIC + 0x20); /* exits, at which it could come */
+        }
+        nmi_depth--;
+        return;
+    }
+    seen.vector = f->vector;
+    seen.error = f->error;
+    seen.rip = f->rip;
+    __asm__ volatile("mov %%cr2, %0" : "=r"(*(uint64_t *)&seen.cr2));
+    seen.count++;
+    if (f->vector == 1) {
+        __asm__ volatile("mov %%dr6, %0" : "=r"(*(uint64_t *)&seen.dr6));
+        __asm__ volatile("mov %0, %%dr6" ::"r"(0xffff0ff0ull));
+        f->rflags = (f->rflags & ~0x100ull) | 0x10000; /* no TF, RF */
+    }
+    if (f->vector == 0x80) {
+        f->rip = (uint64_t)leave_ring3;
+        f->cs = 8;
+        f->ss = 16;
+        f->rflags = 2;
+        return;
+    }
+    if (f->vector < 32 && resume) {
+        f->rip = resume;
+        resume = 0;
+    }
+    if (f->vector >= 32)
+        *(volatile uint32_t *)(APIC + 0xb0) = 0; /* EOI */
+}
+
+static struct {
+    uint16_t off0, sel;
+    uint8_t ist, type;
+    uint16_t off1;
+    uint32_t off2, zero;
+} __attribute__((packed)) idt[256];
+
+static void setup_idt(void)
+{
+    struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) d = { sizeof(idt) - 1, (uint64_t)idt };
+
+    for (unsigned v = 0; v < 256; v++) {
+        uint64_t a = (uint64_t)stubs[v];
+
+        idt[v].off0 = (uint16_t)a;
+        idt[v].sel = 8;
+        idt[v].type = v == 0x80 ? 0xee : 0x8e;
+        idt[v].off1 = (uint16_t)(a >> 16);
+        idt[v].off2 = (uint32_t)(a >> 32);
+    }
+    __asm__ volatile("lidt %0" ::"m"(d));
+}
+
+/* Runs one instruction; v becomes 100 + vector if it faulted at itself, 200 + vector if elsewhere, 0 if it did not. */
+#define FAULTS(insn, ...)                                                                          \
+    ({                                                                                             \
+        uint64_t at_;                                                                              \
+        seen.count = 0;                                                                            \
+        seen.vector = 0;                                                                           \
+        __asm__ volatile("lea 2f(%%rip), %0\n\tmov %0, %1\n\tlea 1f(%%rip), %0\n1: " insn "\n2:"    \
+                         : "=&b"(at_), "=m"(resume)                                                \
+                         : __VA_ARGS__                                                             \
+                         : "memory");                                                              \
+        resume = 0;                                                                                \
+        seen.count ? (seen.rip == at_ ? 100 : 200) + seen.vector : 0;                              \
+    })
+
+static void test_undefined(void)
+{
+    static const char *const name[] = { "VMRUN", "VMLOAD", "VMSAVE", "STGI", "CLGI", "SKINIT", "INVLPGA" };
+    uint64_t got[7];
+
+    got[0] = FAULTS(".byte 0x0f,0x01,0xd8", "a"(0));
+    got[1] = FAULTS(".byte 0x0f,0x01,0xda", "a"(0));
+    got[2] = FAULTS(".byte 0x0f,0x01,0xdb", "a"(0));
+    got[3] = FAULTS(".byte 0x0f,0x01,0xdc", "a"(0));
+    got[4] = FAULTS(".byte 0x0f,0x01,0xdd", "a"(0));
+    got[5] = FAULTS(".byte 0x0f,0x01,0xde", "a"(0));
+    got[6] = FAULTS(".byte 0x0f,0x01,0xdf", "a"(0), "c"(0));
+    for (unsigned i = 0; i < 7; i++) {
+        char text[60], *p = put_text(text, name[i]);
+
+        *put_text(p, " is undefined") = 0;
+        EQ(got[i], 106, text);
+    }
+    EQ(FAULTS("monitor", "a"(scratch), "c"(0), "d"(0)), 106, "MONITOR is undefined");
+    EQ(FAULTS("mwait", "a"(0), "c"(0)), 106, "MWAIT is undefined");
+    EQ(FAULTS("rdpmc", "c"(0)), 113, "RDPMC is refused");
+    EQ(FAULTS("vmcall", "a"(17)), 106, "the other vendor's call instruction is undefined");
+}
+
+static void test_msrs(void)
+{
+    EQ(FAULTS("rdmsr", "c"(0x12345)), 113, "unknown MSR: read gives #GP at the instruction");
+    EQ(seen.error, 0, "with error code 0");
+    EQ(FAULTS("wrmsr", "c"(0x12345), "a"(0), "d"(0)), 113, "unknown MSR: write gives #GP");
+    EQ(FAULTS("wrmsr", "c"(0xc0000080), "a"(0x1d00), "d"(0)), 113, "EFER.SVME cannot be set");
+    EQ(FAULTS("wrmsr", "c"(0xc0000080), "a"(0xc00), "d"(0)), 113, "EFER.LME cannot be cleared under paging");
+    EQ(rdmsr(0xc0000080) & 0x1d00, 0xd00, "EFER shows LME, LMA, NXE and no SVME");
+    EQ(FAULTS("wrmsr", "c"(0x277), "a"(2), "d"(0)), 113, "PAT takes known types only");
+    wrmsr(0x277, 0x0407050600070106);
+    EQ(rdmsr(0x277), 0x0407050600070106, "PAT reads back");
+    wrmsr(0xc0000102, 0xffff800012345678);
+    EQ(rdmsr(0xc0000102), 0xffff800012345678, "KERNEL_GS_BASE reads back");
+    uint64_t a = rdtsc(), b = rdmsr(0x10), c = rdtsc();
+
+    EQ(a < b && b < c, 1, "TSC by MSR lies between two by RDTSC");
+    EQ(FAULTS("xsetbv", "a"(1), "c"(0), "d"(0)), 106, "XSETBV without OSXSAVE is undefined");
+}
+
+/* A prefix, an instruction across a page boundary: rip must end up behind it. */
+static void test_lengths(void)
+{
+    static const uint8_t code[4][6] = {
+        { 0x0f, 0xa2, 0xc3 }, { 0x66, 0x0f, 0xa2, 0xc3 }, { 0x67, 0xf3, 0x0f, 0xa2, 0xc3 }, { 0x48, 0x0f, 0xa2, 0xc3 },
+    };
+    static const char *const name[] = { "CPUID", "CPUID with prefix 66", "CPUID with prefixes 67 F3",
+                                        "CPUID with REX.W" };
+
+    for (unsigned i = 0; i < 4; i++) {
+        for (unsigned back = 0; back < 4; back++) {
+            uint8_t *p = scratch + 4096 - back;
+            uint32_t a = 0x40000001, b, c = 0, d;
+
+            for (unsigned n = 0; n < 6; n++)
+                p[n] = code[i][n];
+            __asm__ volatile("call *%4" : "+a"(a), "=b"(b), "+c"(c), "=d"(d) : "r"(p) : "memory");
+            if (a != 0x00040011 || back == 3)
+                EQ(a, 0x00040011, name[i]);
+        }
+    }
+}
+
+static void test_single_step(void)
+{
+    uint64_t next, a = 0x40000000;
+
+    seen.count = 0;
+    __asm__ volatile("lea 1f(%%rip), %0\n\t"
+                     "pushfq; orl $0x100, (%%rsp); popfq\n\t"
+                     "cpuid\n1:\tnop"
+                     : "=&S"(next), "+a"(a)
+                     :
+                     : "rbx", "rcx", "rdx", "memory", "cc");
+    EQ(seen.count, 1, "single step over CPUID: one #DB");
+    EQ(seen.rip, next, "right behind it");
+    EQ(seen.dr6 & 0x4000, 0x4000, "DR6 says so");
+    EQ((uint32_t)a, 0x40000005, "and CPUID did its work");
+}
+
+static void test_breakpoint(void)
+{
+    uint64_t at;
+
+    __asm__ volatile("lea 1f(%%rip), %0\n\tmov %0, %%dr0\n\tmov %1, %%dr7\n\t"
+                     "mov $0x40000000, %%eax\n\tcpuid\n1:\tnop\n"
+                     : "=&S"(at)
+                     : "D"(0x402ull)
+                     : "rax", "rbx", "rcx", "rdx", "memory");
+    EQ(seen.rip, at, "a breakpoint in DR0 survives exits and hits");
+    EQ(seen.dr6 & 0xf, 1, "DR6 names it");
+    __asm__ volatile("mov %0, %%dr7" ::"r"(0x400ull));
+}
+
+static void test_mmio(void)
+{
+    volatile uint8_t *apic = (volatile uint8_t *)APIC;
+    uint64_t v = 0, w = 0x1111111111111111;
+    uint32_t copy[2] = { 0, 0 };
+    const volatile uint8_t *src = apic + 0x30;
+    void *dst = copy;
+    uint64_t n = 1;
+
+    __asm__ volatile("movl 0x30(%1), %k0" : "=r"(v) : "r"(apic));
+    EQ(v & 0xff00ff, 0x50014, "MOV from a register page");
+    __asm__ volatile("movl 0x30(%1,%2,4), %k0" : "+r"(w) : "r"(apic), "r"(0ull));
+    EQ(w >> 32, 0, "a 32-bit load clears the upper half");
+    *(volatile uint32_t *)(apic + 0x80) = 0x20;
+    __asm__ volatile("orl $0x10, 0x80(%0)" ::"r"(apic) : "memory");
+    EQ(*(volatile uint32_t *)(apic + 0x80), 0x30, "OR to a register");
+    __asm__ volatile("xorl %%edx, %%edx; testl $0x10, 0x80(%1); setnz %%dl" : "=&d"(v) : "r"(apic) : "cc");
+    EQ(v, 1, "TEST with a register");
+    v = 0x40;
+    __asm__ volatile("xchgl %k0, 0x80(%1)" : "+r"(v) : "r"(apic) : "memory");
+    EQ(v, 0x30, "XCHG with a register");
+    *(volatile uint32_t *)(apic + 0x80) = 0;
+    __asm__ volatile("cld; rep movsl" : "+S"(src), "+D"(dst), "+c"(n)::"memory");
+    EQ(copy[0] & 0xff00ff, 0x50014, "REP MOVSL from a register page to memory");
+    EQ((uint64_t)src, APIC + 0x34, "and RSI moved on");
+    /* 256 GiB: nobody lives there. */
+    pdpt[256] = 0x4000000000ull | 0x87;
+    pdpt[5] = 0; /* PML4 slot 0 covers it */
+    v = 0;
+    __asm__ volatile("movq (%1), %0" : "=r"(v) : "r"(0x4000000000ull));
+    EQ(v, ~0ull, "a hole reads as ones");
+    EQ(FAULTS("movq $0, (%2)", "r"(0x4000000000ull)), 0, "and takes writes");
+    EQ(FAULTS("jmp *%2", "r"(0x4000000000ull)) % 100, 6, "code from a hole is undefined");
+}
+
+static void test_ports(void)
+{
+    uint32_t address = 0x80000000, id, id2 = 0;
+    void *p = &address;
+    uint64_t rax = 0x1111111122222222;
+
+    __asm__ volatile("outl %0, %w1" ::"a"(address), "d"(0xcf8));
+    __asm__ volatile("inl %w1, %0" : "=a"(id) : "d"(0xcfc));
+    EQ(id != 0xffffffff && id != 0, 1, "the host bridge answers at CFC");
+    __asm__ volatile("outsl" : "+S"(p) : "d"(0xcf8) : "memory");
+    p = &id2;
+    __asm__ volatile("insl" : "+D"(p) : "d"(0xcfc) : "memory");
+    EQ(id2, id, "OUTS and INS do the same");
+    EQ((uint64_t)p, (uint64_t)(&id2 + 1), "INS moves RDI");
+    __asm__ volatile("inw %w1, %w0" : "+a"(rax) : "d"(0xcfc));
+    EQ(rax, 0x1111111122220000 | (id & 0xffff), "a 16-bit IN leaves the rest of RAX alone");
+    __asm__ volatile("inb %w1, %b0" : "=a"(rax) : "d"(0x21));
+    EQ(rax & 0xff, 0xff, "the interrupt controller's port reads as ones");
+}
+
+static void ipi(uint32_t icr)
+{
+    *(volatile uint32_t *)(APIC + 0x310) = 0;
+    *(volatile uint32_t *)(APIC + 0x300) = icr;
+}
+
+static void test_interrupts(void)
+{
+    uint64_t next;
+
+    *(volatile uint32_t *)(APIC + 0xf0) = 0x1ff;
+    seen.count = 0;
+    ipi(0x4051);
+    EQ(seen.count, 0, "an interrupt waits while IF is clear");
+    /* STI holds it back for one instruction, also one that exits. */
+    __asm__ volatile("lea 1f(%%rip), %0\n\txorl %%eax, %%eax\n\tsti\n\tcpuid\n1:\tnop\n\tcli"
+                     : "=&S"(next)::"rax", "rbx", "rcx", "rdx", "memory");
+    EQ(seen.vector, 0x51, "it comes after STI");
+    EQ(seen.rip, next, "but not before the instruction behind STI, which exited");
+    seen.count = 0;
+    ipi(0x4052);
+    __asm__ volatile("lea 1f(%%rip), %0\n\tsti\n\thlt\n1:\tcli" : "=&S"(next)::"memory");
+    EQ(seen.vector, 0x52, "an interrupt that waits ends HLT at once");
+    EQ(seen.rip, next, "behind the HLT");
+    __asm__ volatile("mov %0, %%cr8" ::"r"(6ull));
+    EQ(*(volatile uint32_t *)(APIC + 0x80), 0x60, "CR8 is the task priority");
+    seen.count = 0;
+    ipi(0x4053);
+    __asm__ volatile("sti; nop; nop");
+    (void)*(volatile uint32_t *)(APIC + 0x20);
+    EQ(seen.count, 0, "a lower priority waits for CR8");
+    __asm__ volatile("mov %0, %%cr8" ::"r"(0ull));
+    (void)*(volatile uint32_t *)(APIC + 0x20);
+    __asm__ volatile("nop; cli");
+    EQ(seen.count == 1 && seen.vector == 0x53, 1, "and comes when CR8 allows it");
+    ipi(0x400);
+    for (int i = 0; i < 3; i++)
+        (void)*(volatile uint32_t *)(APIC + 0x20);
+    EQ(nmis, 2, "two NMIs, one sent from the other's handler");
+    EQ(nmi_max_depth, 1, "did not nest");
+}
+
+static void test_hypercalls(void)
+{
+    uint64_t ret, arg = 0;
+    uint8_t *page = scratch;
+
+    __asm__ volatile("vmmcall" : "=a"(ret) : "0"(17ull), "D"(arg), "S"(0ull) : "memory");
+    EQ(ret, 0x00040011, "xen_version");
+    __asm__ volatile("vmmcall" : "=a"(ret) : "0"(63ull), "D"(arg) : "memory");
+    EQ(ret, (uint64_t)-38, "an unknown hypercall is -ENOSYS");
+    EQ(in_ring3(), (uint64_t)-1, "ring 3 gets -EPERM");
+    wrmsr(0x40000000, (uint64_t)page);
+    __asm__ volatile("call *%3" : "=a"(ret) : "D"(arg), "S"(0ull), "r"(page + 17 * 32) : "memory");
+    EQ(ret, 0x00040011, "xen_version through the hypercall page");
+    EQ(FAULTS("wrmsr", "c"(0x40000000), "a"(0xfee00000), "d"(0)), 113, "no hypercall page outside of memory");
+    EQ(FAULTS("wrmsr", "c"(0x40000000), "a"((uint32_t)(uint64_t)page | 1), "d"(0)), 113, "nor a second one");
+}
+
+static void test_state(void)
+{
+    static uint64_t in[2] = { 0x0123456789abcdef, 0xfedcba9876543210 }, out[2];
+
+    __asm__ volatile("movups (%0), %%xmm5" ::"r"(in));
+    for (int i = 0; i < 50; i++) {
+        uint32_t a = 0, b, c = 0, d;
+
+        __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    }
+    __asm__ volatile("movups %%xmm5, (%0)" ::"r"(out) : "memory");
+    EQ(out[0] == in[0] && out[1] == in[1], 1, "vector registers survive exits");
+    __asm__ volatile("wbinvd; invd" ::: "memory");
+    EQ(in[0], 0x0123456789abcdef, "INVD does not lose memory");
+}
+
+static void test_real_mode(void)
+{
+    volatile uint32_t *result = (volatile uint32_t *)0x9000;
+    uint32_t a = 0, b, c = 0, d;
+    uint64_t until = rdtsc() + 20000000000ull;
+
+    for (unsigned i = 0; ap_code + i < ap_code_end; i++)
+        ((volatile uint8_t *)0x8000)[i] = ap_code[i];
+    result[0] = result[1] = result[2] = 0;
+    *(volatile uint32_t *)(APIC + 0x310) = 2u << 24; /* APIC id of vCPU 1 */
+    *(volatile uint32_t *)(APIC + 0x300) = 0x4500;   /* INIT */
+    *(volatile uint32_t *)(APIC + 0x310) = 2u << 24;
+    *(volatile uint32_t *)(APIC + 0x300) = 0x4608;   /* SIPI, 0x8000 */
+    while (result[2] != 0x12345678 && rdtsc() < until)
+        ;
+    EQ(result[2], 0x12345678, "a second vCPU ran in real mode");
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    EQ(result[0], b, "CPUID in real mode");
+    EQ(result[1], d, "CPUID with a prefix in real mode");
+}
+
+void guest_main(void)
+{
+    static char plan[] = "1..00\n";
+
+    *(uint64_t *)(tss + 4) = (uint64_t)(scratch + 8192); /* RSP0; scratch's end is not executed from */
+    setup_idt();
+    test_undefined();
+    test_msrs();
+    test_lengths();
+    test_single_step();
+    test_breakpoint();
+    test_mmio();
+    test_ports();
+    test_interrupts();
+    test_hypercalls();
+    test_state();
+    test_real_mode();
+    plan[3] = (char)('0' + tests / 10);
+    plan[4] = (char)('0' + tests % 10);
+    send('O', plan);
+    send('Q', failures ? "1" : "0");
+}
