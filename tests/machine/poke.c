@@ -197,12 +197,12 @@ static int poke_hypercalls(void)
         perror("poke: /dev/xen/privcmd");
         return 1;
     }
-    /* A structure of ones means nothing, where one of zeros might mean "reset domain 0". */
-    memset(page, 0xff, 4096);
     for (int round = 0; round < 300; round++) {
         for (size_t i = 0; i < ARRAY_SIZE(hypercalls); i++) {
             struct privcmd_call call = { .op = hypercalls[i] };
 
+            /* A structure of ones means nothing, where one of zeros might mean "reset domain 0". */
+            memset(page, 0xff, 4096);
             call.arg[0] = random64() % 40;
             for (int a = 1; a < 5; a++)
                 call.arg[a] = odd_argument(page);

@@ -17,7 +17,7 @@ vm --add "$tmp/blob:/data/blob" --script "$tmp/script" -- 'one word' two
 is "$(md5_of "$tmp/out")" "$(md5_of "$tmp/blob")" 'a file added and written out is the same file'
 like "$err" '^one word\|two$' 'a script gets its arguments'
 
-vm_timeout=25
+vm_timeout=20
 vm -- sleep 600
 is "$status" 124 'time-out is 124'
 like "$err" 'end of the serial log' 'time-out shows the end of the serial log'

@@ -84,6 +84,7 @@ static struct vcpu *add_vcpu(struct domain *d, unsigned id)
     v->sched.cpu = id % nr_cpus;
     v->vlapic.vcpu = v;
     v->cpu.v = v;
+    hc_set_cpu(v);
     d->vcpu[id] = v;
     evtchn_vcpu_init(v);
     vtime_init(v);
@@ -116,6 +117,7 @@ struct domain *hc_domain(uint16_t domid, unsigned vcpus, uint32_t max_ports)
     evtchn_domain_init(d, d->shared_info, max_ports);
     watchdog_init(d);
     hvm_params_init(d);
+    hc_set_policy(d);
     for (unsigned i = 0; i < vcpus; i++)
         add_vcpu(d, i);
     if (d->control)
@@ -350,6 +352,14 @@ void vcpu_yield(struct vcpu *v)
 void vcpu_set_down(struct vcpu *v)
 {
     v->sched.down = true;
+}
+
+int sched_set_affinity(struct vcpu *v, const uint64_t *cpus)
+{
+    if (!cpus[0])
+        return -EINVAL;
+    v->sched.affinity[0] = cpus[0];
+    return 0;
 }
 
 int sched_state(const struct vcpu *v)

@@ -52,4 +52,12 @@ extern char hc_console[4096];
 extern size_t hc_console_len;
 extern unsigned hc_mode_bytes; /* code size of every vCPU, 8 by default */
 
+/* hc_life.c: gives d the CPUID policy of a machine with every feature. */
+void hc_set_policy(struct domain *d);
+/* What a context's registers go to: plain variables, one set for all vCPUs. */
+void hc_set_cpu(struct vcpu *v);
+/* What domain_destroy() was called for, and how often it asks to be called again. */
+extern struct domain *hc_destroyed;
+extern unsigned hc_destroy_steps;
+
 #endif

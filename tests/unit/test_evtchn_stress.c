@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Event channels under stress: random histories against an oracle, hostile shared pages, limits, and real concurrency.
+ * Event channels under stress: random histories against an oracle, hostile shared pages, limits,
+ * and real concurrency.
  */
 #include <pthread.h>
 #include <setjmp.h>

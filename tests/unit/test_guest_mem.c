@@ -19,15 +19,15 @@
 #include "p2m/p2m.h"
 #include "sim.h"
 
-#define NR_FRAMES 4096u
-#define DOMID 3
+#define NR_FRAMES   4096u
+#define DOMID       3
 #define GUEST_PAGES 256u /* gfns 0..255 are RAM */
 
-#define P 1ull
-#define W 2ull
-#define U 4ull
-#define A 0x20ull
-#define D 0x40ull
+#define P  1ull
+#define W  2ull
+#define U  4ull
+#define A  0x20ull
+#define D  0x40ull
 #define PS 0x80ull
 #define NX (1ull << 63)
 
@@ -100,7 +100,8 @@ static uint64_t new_table(void)
 }
 
 /* The guest's own way to map: fills tables from the top down to `level`, where the leaf goes. */
-static uint64_t *entry8(uint64_t root, unsigned levels, uint64_t gva, unsigned level, uint64_t inner)
+static uint64_t *entry8(uint64_t root, unsigned levels, uint64_t gva, unsigned level,
+                        uint64_t inner)
 {
     uint64_t table = root;
 
@@ -119,7 +120,8 @@ static struct guest_paging long_mode(uint64_t root)
     return (struct guest_paging){ .cr0 = 0x80010001, .cr3 = root, .cr4 = 0x20, .efer = 0xd00 };
 }
 
-static int walk(const struct guest_paging *pg, uint64_t gva, unsigned access, uint64_t *gpa, uint32_t *err)
+static int walk(const struct guest_paging *pg, uint64_t gva, unsigned access, uint64_t *gpa,
+                uint32_t *err)
 {
     struct guest_fault f = { 0, 0 };
     int rc = guest_walk(pg, &p2m, gva, access, gpa, &f, NULL);
@@ -225,7 +227,8 @@ static void test_legacy(void **state)
 }
 
 /* SDM 4.6.1, sentence by sentence; `user` is the mode of the address, `usr` that of the access. */
-static bool allowed(bool usr, bool user, bool w, bool nx, bool wp, bool smep, bool smap, unsigned access)
+static bool allowed(bool usr, bool user, bool w, bool nx, bool wp, bool smep, bool smap,
+                    unsigned access)
 {
     if (access & GUEST_FETCH) {
         if (usr)
@@ -254,8 +257,10 @@ static void test_rights(void **state)
     leaf = entry8(root, 4, 0x400000, 1, P | W | U | A);
     inner = entry8(root, 4, 0x400000, 3, P | W | U | A);
     for (unsigned bits = 0; bits < 1u << 12; bits++) {
-        bool u1 = bits & 1, w1 = bits & 2, nx1 = bits & 4, u2 = bits & 8, w2 = bits & 16, nx2 = bits & 32;
-        bool wp = bits & 64, smep = bits & 128, smap = bits & 256, ac = bits & 512, usr = bits & 1024;
+        bool u1 = bits & 1, w1 = bits & 2, nx1 = bits & 4, u2 = bits & 8, w2 = bits & 16,
+             nx2 = bits & 32;
+        bool wp = bits & 64, smep = bits & 128, smap = bits & 256, ac = bits & 512,
+             usr = bits & 1024;
         bool asks_smap = bits & 2048;
         struct guest_paging pg = long_mode(root);
 
@@ -275,7 +280,8 @@ static void test_rights(void **state)
                 assert_int_equal(gpa, 0x5123);
             else
                 assert_int_equal(err, PF_PRESENT | (kinds[k] == GUEST_WRITE ? PF_WRITE : 0) |
-                                          (kinds[k] == GUEST_FETCH ? PF_FETCH : 0) | (usr ? PF_USER : 0));
+                                          (kinds[k] == GUEST_FETCH ? PF_FETCH : 0) |
+                                          (usr ? PF_USER : 0));
         }
     }
 }
@@ -328,7 +334,8 @@ static void test_copies(void **state)
     assert_memory_equal(gpa_ptr(0x3000), buf + 2, 298);
     assert_int_equal(copy_from_guest(vcpu, back, 0x10ffe, 300), 0);
     assert_memory_equal(back, buf, 300);
-    assert_int_equal(copy_to_guest(vcpu, 0x11ff0, buf, 32), -EFAULT); /* runs into a read-only page */
+    assert_int_equal(copy_to_guest(vcpu, 0x11ff0, buf, 32),
+                     -EFAULT); /* runs into a read-only page */
     assert_int_equal(gpa_ptr(0x4000)[0], 0);
     assert_int_equal(copy_from_guest(vcpu, back, 0x12ff0, 32), -EFAULT); /* and into none */
     assert_int_equal(copy_from_guest(vcpu, back, 0x12ff0, 16), 0);

@@ -120,9 +120,11 @@ static void refused(uint32_t msr, uint64_t val)
 
 static void test_unknown(void **state)
 {
-    static const uint32_t hidden[] = { 0x3a, 0x48, 0x49, 0xe7, 0x10a, 0x1a0, 0x198, 0x345, 0x38f, 0x480, 0x6e0, 0x7ff,
-                                       0x900, 0xda0, 0x1000, 0x1fff, 0x3fffffff, 0x40000001, 0xc0000104,
-                                       0xc0010117, 0xc0010140, 0xc0011023, 0xffffffff };
+    static const uint32_t hidden[] = { 0x3a,       0x48,       0x49,       0xe7,       0x10a,
+                                       0x1a0,      0x198,      0x345,      0x38f,      0x480,
+                                       0x6e0,      0x7ff,      0x900,      0xda0,      0x1000,
+                                       0x1fff,     0x3fffffff, 0x40000001, 0xc0000104, 0xc0010117,
+                                       0xc0010140, 0xc0011023, 0xffffffff };
     uint64_t val, n = 0;
 
     (void)state;
@@ -140,15 +142,15 @@ static void test_efer(void **state)
     (void)state;
     assert_int_equal(msr_write(c, 0xc0000080, 0x901), 0);
     assert_int_equal(fake.efer, 0x901);
-    refused(0xc0000080, 0x1000);  /* SVME */
+    refused(0xc0000080, 0x1000); /* SVME */
     refused(0xc0000080, 1u << 13);
     fake.efer = 0xd01;
     fake.cr[0] = 0x80000001;
-    refused(0xc0000080, 0x801);   /* LME with paging on */
+    refused(0xc0000080, 0x801); /* LME with paging on */
     assert_int_equal(msr_write(c, 0xc0000080, 0x900), 0);
     assert_int_equal(fake.efer, 0xd00); /* LMA stays */
     policy.ext[1].d = 0;
-    refused(0xc0000080, 0x900);   /* a CPU without NX */
+    refused(0xc0000080, 0x900); /* a CPU without NX */
 }
 
 static void test_pat(void **state)
@@ -171,9 +173,9 @@ static void test_mtrr(void **state)
     assert_int_equal(get(0x201), 0xff80000800ull);
     assert_int_equal(msr_write(c, 0x202, 0xfee00006), 0);
     assert_int_equal(get(0x202), 0xfee00006);
-    refused(0x202, 0xfee00002);            /* no such type */
-    refused(0x202, 1ull << 40);            /* beyond the physical address width */
-    refused(0x203, 0x400);                 /* mask: valid is bit 11 */
+    refused(0x202, 0xfee00002); /* no such type */
+    refused(0x202, 1ull << 40); /* beyond the physical address width */
+    refused(0x203, 0x400);      /* mask: valid is bit 11 */
     refused(0xfe, 0);
     refused(0x2ff, 0x1006);
     assert_int_equal(msr_write(c, 0x26f, 0x0605040100060606ull), 0);

@@ -46,8 +46,9 @@ static void test_fresh(void **state)
     (void)state;
     assert_int_equal(at(0x008, 4), 1u << 1 | 1u << 17 | 1u << 18);
     /* INTR NMI SMI INIT RDPMC CPUID RSM INVD HLT INVLPGA IOIO MSR TASK FERR SHUTDOWN; never IRET or VINTR at first. */
-    assert_int_equal(at(0x00c, 4), 0xf | 1u << 15 | 1u << 18 | 1u << 19 | 1u << 22 | 1u << 24 | 1u << 26 |
-                                       1u << 27 | 1u << 28 | 1u << 29 | 1u << 30 | 1u << 31);
+    assert_int_equal(at(0x00c, 4), 0xf | 1u << 15 | 1u << 18 | 1u << 19 | 1u << 22 | 1u << 24 |
+                                       1u << 26 | 1u << 27 | 1u << 28 | 1u << 29 | 1u << 30 |
+                                       1u << 31);
     assert_true(at(0x010, 4) & 1); /* VMRUN, without which VMRUN fails */
     assert_int_equal(at(0x010, 4) & 0x7f, 0x7f);
     assert_int_equal(at(0x040, 8), 0x11000);
@@ -76,7 +77,9 @@ static void test_segments(void **state)
 
     (void)state;
     for (unsigned i = 0; i < CPU_NR_SEGS; i++) {
-        struct cpu_segment in = { (uint16_t)(8 * i + 8), (uint16_t)(0x490 + i), 0x1000 + i, 0x12345678000 + i }, out;
+        struct cpu_segment in = { (uint16_t)(8 * i + 8), (uint16_t)(0x490 + i), 0x1000 + i,
+                                  0x12345678000 + i },
+                           out;
 
         vm.clean = 0x3ff;
         svm_set_segment(&c, (enum cpu_seg_id)i, &in);
@@ -152,7 +155,9 @@ static void test_msrpm(void **state)
 static void test_inject(void **state)
 {
     struct cpu_event irq = { .type = CPU_EVENT_INTR, .vector = 0xf3 };
-    struct cpu_event pf = { .type = CPU_EVENT_EXCEPTION, .vector = 14, .has_error = true, .error = 6 };
+    struct cpu_event pf = {
+        .type = CPU_EVENT_EXCEPTION, .vector = 14, .has_error = true, .error = 6
+    };
 
     (void)state;
     c.regs.rflags = 2;

@@ -145,9 +145,11 @@ static void test_runstate(void **state)
     uint64_t gva = 40 * PAGE_SIZE;
 
     (void)state;
+    hc_advance(NS_PER_SEC); /* before the first start: not accounted */
     vtime_runstate_change(v0, RUNSTATE_running);
     assert_int_equal(vcpu_op(v0, VCPUOP_register_runstate_memory_area, 0, &gva, sizeof(gva)), 0);
     assert_int_equal(rs->state, RUNSTATE_running);
+    assert_int_equal(rs->time[RUNSTATE_offline], 0);
     hc_advance(500);
     vtime_runstate_change(v0, RUNSTATE_blocked);
     assert_int_equal(rs->state, RUNSTATE_blocked);

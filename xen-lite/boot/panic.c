@@ -116,6 +116,7 @@ static void __noreturn panic_end(void)
     const char *mode = cmdline_get("panic");
 
     trap_dump_last();
+    panic_dump_guest();
     if (mode && !strcmp(mode, "reboot")) {
         pr_err("Restarting.");
         machine_reset();
@@ -136,6 +137,8 @@ void panic(const char *fmt, ...)
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     pr_err("PANIC on CPU %u: %s", cpu_id(), text);
+    pr_err("rsp %016lx  cr0 %08lx  cr3 %016lx  cr4 %08lx", (uint64_t)__builtin_frame_address(0),
+           read_cr0(), read_cr3(), read_cr4());
     backtrace(0, (uint64_t)__builtin_frame_address(0));
     panic_end();
 }

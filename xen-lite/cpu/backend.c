@@ -6,6 +6,7 @@
 #include "cpu/vcpu.h"
 
 #include "cpu/cpuid.h"
+#include "cpu/cpuid_edit.h"
 #include "cpu/msr.h"
 #include "cpu/state.h"
 #include "cpu/x86.h"
@@ -73,10 +74,23 @@ static int policy_init(struct cpu_domain *cd, const struct cpu_domain_config *cf
     };
 
     cd->cpuid = xmalloc(sizeof(*cd->cpuid));
-    if (!cd->cpuid)
+    cd->cpuid_max = xmalloc(sizeof(*cd->cpuid));
+    if (!cd->cpuid || !cd->cpuid_max) {
+        xfree(cd->cpuid);
+        xfree(cd->cpuid_max);
+        cd->cpuid = cd->cpuid_max = NULL;
         return -ENOMEM;
-    cpuid_policy_build(cd->cpuid, &cc);
+    }
+    cpuid_policy_build(cd->cpuid_max, &cc);
+    *cd->cpuid = *cd->cpuid_max;
     return 0;
+}
+
+void cpu_machine_policy(struct cpuid_policy *out)
+{
+    struct cpuid_config cc = { .nr_vcpus = 1, .xcr0 = cpu_xcr0_max, .read = read_host_leaf };
+
+    cpuid_policy_build(out, &cc);
 }
 
 int cpu_domain_init(struct cpu_domain *cd, const struct cpu_domain_config *cfg)
@@ -96,6 +110,7 @@ int cpu_domain_init(struct cpu_domain *cd, const struct cpu_domain_config *cfg)
         err = cpu_backend->domain_init(cd);
     if (err) {
         xfree(cd->cpuid);
+        xfree(cd->cpuid_max);
         frame_free(mfn, IO_BITMAP_ORDER);
         memset(cd, 0, sizeof(*cd));
     }
@@ -107,5 +122,6 @@ void cpu_domain_destroy(struct cpu_domain *cd)
     cpu_backend->domain_destroy(cd);
     frame_free(virt_to_mfn(cd->io_bitmap), IO_BITMAP_ORDER);
     xfree(cd->cpuid);
+    xfree(cd->cpuid_max);
     memset(cd, 0, sizeof(*cd));
 }

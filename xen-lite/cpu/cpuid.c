@@ -243,6 +243,48 @@ void cpuid_policy_build(struct cpuid_policy *p, const struct cpuid_config *cfg)
     build_xen(p, cfg);
 }
 
+#define XCR0_LEGACY GENMASK(1, 0)
+#define XCR0_AVX512 GENMASK(7, 5)
+#define LEAF1_C_AVX BIT(28)
+#define LEAF7_B_AVX512F BIT(16)
+
+void cpuid_policy_trim(struct cpuid_policy *p)
+{
+    uint64_t keep_xcr0 = 0;
+    uint32_t size = 512 + 64;
+
+    if (p->basic[1].c & LEAF1_C_XSAVE)
+        keep_xcr0 |= XCR0_LEGACY;
+    if (keep_xcr0 && (p->basic[1].c & LEAF1_C_AVX))
+        keep_xcr0 |= XCR0_AVX;
+    if ((keep_xcr0 & XCR0_AVX) && (p->leaf7[0].b & LEAF7_B_AVX512F))
+        keep_xcr0 |= XCR0_AVX512;
+    if (keep_xcr0 && (p->leaf7[0].c & LEAF7_C_PKU))
+        keep_xcr0 |= XCR0_PKRU;
+    p->xcr0 &= keep_xcr0;
+    if (!(p->xcr0 & XCR0_AVX)) {
+        p->basic[1].c &= ~(uint32_t)LEAF1_C_AVX_GROUP;
+        p->leaf7[0].b &= ~(uint32_t)LEAF7_B_AVX;
+        p->leaf7[0].c &= ~(uint32_t)LEAF7_C_AVX;
+        p->leaf7[0].d &= ~(uint32_t)LEAF7_D_AVX;
+        p->ext[1].c &= ~(uint32_t)EXT1_C_AVX;
+    }
+    if (!(p->xcr0 & XCR0_PKRU))
+        p->leaf7[0].c &= ~(uint32_t)LEAF7_C_PKU;
+    for (uint32_t sub = 2; sub < CPUID_NR_XSTATE; sub++) {
+        if (p->xcr0 & BIT(sub))
+            size = MAX(size, p->xstate[sub].a + p->xstate[sub].b);
+        else
+            p->xstate[sub] = (struct cpuid_leaf){ 0 };
+    }
+    p->xstate[0] = (struct cpuid_leaf){ 0 };
+    if (p->xcr0)
+        p->xstate[0] = (struct cpuid_leaf){ .a = (uint32_t)p->xcr0, .c = size,
+                                            .d = (uint32_t)(p->xcr0 >> 32) };
+    else
+        p->xstate[1] = (struct cpuid_leaf){ 0 };
+}
+
 /* Leaves that cpuid_lookup() treats, by number. */
 #define BASIC_SPECIAL (BIT(1) | BIT(4) | BIT(7) | BIT(0xb) | BIT(0xd) | BIT(0x1f))
 #define XEN_SPECIAL (BIT(3) | BIT(4))

@@ -57,6 +57,8 @@ struct cpuid_vcpu {
 };
 
 void cpuid_policy_build(struct cpuid_policy *p, const struct cpuid_config *cfg);
+/* After features were taken away: the extended state that goes with them, and what is useless without it, goes too. */
+void cpuid_policy_trim(struct cpuid_policy *p);
 
 /* The answer to CPUID with eax = leaf, ecx = sub. */
 void cpuid_lookup(const struct cpuid_policy *p, const struct cpuid_vcpu *v, uint32_t leaf,

@@ -30,7 +30,8 @@ void exit_cpuid(struct cpu_vcpu *c, unsigned len)
     if (likely(fixed)) {
         put_leaf(c, fixed);
     } else {
-        struct cpuid_vcpu cv = { .id = c->id, .apic_id = c->apic_id,
+        struct cpuid_vcpu cv = { .id = c->id,
+                                 .apic_id = c->apic_id,
                                  .cr4 = cpu_backend->get_cr(c, 4) };
         struct cpuid_leaf l;
 
@@ -89,7 +90,8 @@ void exit_xsetbv(struct cpu_vcpu *c, unsigned len)
         cpu_inject_exception(c, X86_UD);
         return;
     }
-    if (cpu_backend->get_cpl(c) != 0 || (uint32_t)c->regs.gpr[CPU_RCX] != 0 || cpu_set_xcr0(c, val)) {
+    if (cpu_backend->get_cpl(c) != 0 || (uint32_t)c->regs.gpr[CPU_RCX] != 0 ||
+        cpu_set_xcr0(c, val)) {
         cpu_inject_exception_error(c, X86_GP, 0);
         return;
     }
@@ -158,7 +160,8 @@ static void port_out(uint16_t port, unsigned size, uint32_t val)
  * What the registry leaves to us: ports that exit and have no region belong to nobody the guest knows (ones are read);
  * a region whose handler says that this is an ordinary access, like a byte at CF9, is the machine's for the control domain.
  */
-static void port_default(struct cpu_vcpu *c, uint16_t port, unsigned size, bool write, uint64_t *val)
+static void port_default(struct cpu_vcpu *c, uint16_t port, unsigned size, bool write,
+                         uint64_t *val)
 {
     if (!c->cd->control || !trap_find(&c->v->domain->traps, TRAP_PIO, port)) {
         if (!write)
@@ -170,8 +173,9 @@ static void port_default(struct cpu_vcpu *c, uint16_t port, unsigned size, bool 
     }
 }
 
-static __attribute__((noinline)) int port_undecided(struct cpu_vcpu *c, uint16_t port, unsigned size, bool write,
-                                                    uint64_t *val, enum trap_result res)
+static __attribute__((noinline)) int port_undecided(struct cpu_vcpu *c, uint16_t port,
+                                                    unsigned size, bool write, uint64_t *val,
+                                                    enum trap_result res)
 {
     if (res == TRAP_FORWARD || res == TRAP_RETRY)
         return -1;

@@ -10,33 +10,33 @@
 #include "mm/phys.h"
 #include "p2m/p2m.h"
 
-#define G_CR0_WP BIT(16)
-#define G_CR0_PG BIT(31)
-#define G_CR4_PSE BIT(4)
-#define G_CR4_PAE BIT(5)
+#define G_CR0_WP   BIT(16)
+#define G_CR0_PG   BIT(31)
+#define G_CR4_PSE  BIT(4)
+#define G_CR4_PAE  BIT(5)
 #define G_CR4_LA57 BIT(12)
 #define G_CR4_SMEP BIT(20)
 #define G_CR4_SMAP BIT(21)
 #define G_EFER_LMA BIT(10)
 #define G_EFER_NXE BIT(11)
 
-#define PTE_P BIT(0)
-#define PTE_W BIT(1)
-#define PTE_U BIT(2)
-#define PTE_A BIT(5)
-#define PTE_D BIT(6)
-#define PTE_PS BIT(7)
-#define PTE_NX BIT(63)
+#define PTE_P    BIT(0)
+#define PTE_W    BIT(1)
+#define PTE_U    BIT(2)
+#define PTE_A    BIT(5)
+#define PTE_D    BIT(6)
+#define PTE_PS   BIT(7)
+#define PTE_NX   BIT(63)
 #define PTE_ADDR GENMASK(51, 12)
 
 /* How one paging mode is laid out (SDM vol. 3, table 4-1). */
 struct walk_mode {
     unsigned levels;
-    unsigned entry_bytes;  /* 4 or 8 */
-    unsigned index_bits;   /* a level */
-    unsigned max_large;    /* highest level at which PS makes a leaf */
-    bool top_no_rights;    /* PAE: the PDPTEs have no W, U and NX */
-    uint64_t root_mask;    /* address bits of CR3 */
+    unsigned entry_bytes; /* 4 or 8 */
+    unsigned index_bits;  /* a level */
+    unsigned max_large;   /* highest level at which PS makes a leaf */
+    bool top_no_rights;   /* PAE: the PDPTEs have no W, U and NX */
+    uint64_t root_mask;   /* address bits of CR3 */
 };
 
 static const struct walk_mode mode_legacy = { 2, 4, 10, 2, false, GENMASK(31, 12) };
@@ -52,8 +52,8 @@ struct walk {
     struct cpu_fetch_cache *chain;
     uint64_t gva;
     unsigned access;
-    uint64_t rights;   /* PTE_W and PTE_U of all levels together, PTE_NX of any */
-    uint32_t error;    /* of the fault, when there is one */
+    uint64_t rights; /* PTE_W and PTE_U of all levels together, PTE_NX of any */
+    uint32_t error;  /* of the fault, when there is one */
 };
 
 static const struct walk_mode *mode_of(const struct guest_paging *pg)
@@ -227,7 +227,11 @@ int guest_walk(const struct guest_paging *pg, const struct p2m *p2m, uint64_t gv
                uint64_t *gpa, struct guest_fault *fault, struct cpu_fetch_cache *chain)
 {
     struct walk w = {
-        .pg = pg, .p2m = p2m, .chain = chain, .gva = gva, .access = access,
+        .pg = pg,
+        .p2m = p2m,
+        .chain = chain,
+        .gva = gva,
+        .access = access,
         .rights = PTE_W | PTE_U,
     };
     bool leaf = false;

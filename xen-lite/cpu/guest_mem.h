@@ -18,27 +18,27 @@ struct vcpu;
 /* What an access wants; rights are checked as hardware would. */
 #define GUEST_WRITE 1u
 #define GUEST_FETCH 2u
-#define GUEST_USER 4u  /* with user rights: CPL 3 */
-#define GUEST_SMAP 8u  /* a supervisor's explicit access: CR4.SMAP and RFLAGS.AC count */
+#define GUEST_USER  4u /* with user rights: CPL 3 */
+#define GUEST_SMAP  8u /* a supervisor's explicit access: CR4.SMAP and RFLAGS.AC count */
 
 /* Bits of a page fault's error code (SDM vol. 3, 4.7). */
-#define PF_PRESENT 1u
-#define PF_WRITE 2u
-#define PF_USER 4u
+#define PF_PRESENT  1u
+#define PF_WRITE    2u
+#define PF_USER     4u
 #define PF_RESERVED 8u
-#define PF_FETCH 16u
+#define PF_FETCH    16u
 /* Not from the CPU: the address is not canonical, which raises #GP(0) instead of #PF. */
 #define PF_NOT_CANONICAL BIT(31)
 
 /* The registers that steer a walk. */
 struct guest_paging {
     uint64_t cr0, cr3, cr4, efer;
-    bool ac;             /* RFLAGS.AC */
+    bool ac; /* RFLAGS.AC */
 };
 
 struct guest_fault {
     uint64_t gva;
-    uint32_t error;      /* PF_* */
+    uint32_t error; /* PF_* */
 };
 
 /*

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-hv_sources += xen-lite/cpu/backend.c xen-lite/cpu/cpuid.c xen-lite/cpu/exit.c xen-lite/cpu/guest_mem.c \
+hv_sources += xen-lite/cpu/backend.c xen-lite/cpu/cpuid.c xen-lite/cpu/cpuid_edit.c xen-lite/cpu/context.c xen-lite/cpu/exit.c xen-lite/cpu/guest_mem.c \
 	xen-lite/cpu/iobitmap.c xen-lite/cpu/mmio.c xen-lite/cpu/msr.c xen-lite/cpu/mtrr.c xen-lite/cpu/run.c \
 	xen-lite/cpu/state.c xen-lite/cpu/vcpu.c xen-lite/cpu/decode.c xen-lite/cpu/emulate.c \
 	xen-lite/cpu/svm/svm.c xen-lite/cpu/svm/vmcb.c xen-lite/cpu/svm/inject.c xen-lite/cpu/svm/exits.c
@@ -33,3 +33,14 @@ tests_unit_test_svm_SOURCES = tests/unit/test_svm.c xen-lite/cpu/svm/vmcb.c xen-
 tests_unit_test_svm_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_svm_LDADD = $(UNIT_LIBS)
 include $(srcdir)/xen-lite/cpu/decode.mk
+
+check_PROGRAMS += tests/unit/test_run
+tests_unit_test_run_SOURCES = tests/unit/test_run.c tests/unit/cpu_fake.c tests/unit/cpu_fake.h xen-lite/cpu/run.c
+tests_unit_test_run_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_run_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_mmio
+tests_unit_test_mmio_SOURCES = tests/unit/test_mmio.c tests/unit/cpu_fake.c tests/unit/cpu_fake.h xen-lite/cpu/mmio.c \
+	xen-lite/cpu/guest_mem.c $(insn_emulate_sources) $(p2m_sources) xen-lite/mm/frame.c
+tests_unit_test_mmio_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_mmio_LDADD = $(UNIT_LIBS)

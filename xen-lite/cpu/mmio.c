@@ -11,17 +11,19 @@
 #include "cpu/state.h"
 #include "domain/domain.h"
 #include "lib/errno.h"
+#include "lib/printf.h"
 #include "lib/string.h"
 #include "p2m/p2m.h"
 #include "trap/trap.h"
 
-#define GPA_UNKNOWN (~0ULL)
+#define GPA_UNKNOWN         (~0ULL)
+#define MAX_REFUSALS_LOGGED 8
 
 struct emulation {
     struct cpu_vcpu *c;
-    uint64_t gpa;              /* of the faulting operand, GPA_UNKNOWN if any may be it */
-    unsigned rights;           /* GUEST_USER, GUEST_SMAP */
-    struct guest_fault fault;  /* to inject, when a callback returned -EFAULT */
+    uint64_t gpa;             /* of the faulting operand, GPA_UNKNOWN if any may be it */
+    unsigned rights;          /* GUEST_USER, GUEST_SMAP */
+    struct guest_fault fault; /* to inject, when a callback returned -EFAULT */
 };
 
 /* Guest-physical address of a linear one. The CPU has translated the faulting operand already. */
@@ -34,21 +36,26 @@ static int operand_gpa(struct emulation *e, uint64_t addr, bool write, uint64_t 
     return guest_gva_to_gpa(e->c, addr, e->rights | (write ? GUEST_WRITE : 0), gpa, &e->fault);
 }
 
-/* RAM that an instruction has as its other operand, or that the guest may not write: true if that settles it. */
-static bool ram_access(struct emulation *e, uint64_t gpa, unsigned size, bool write, uint64_t *val)
+/*
+ * RAM that an instruction has as its other operand, or that the guest may not write: 1 if that settles it, 0 if no
+ * memory is there. A device's own registers as the other operand of a trapped one are not supported.
+ */
+static int ram_access(struct emulation *e, uint64_t gpa, unsigned size, bool write, uint64_t *val)
 {
     const struct p2m *p2m = e->c->p2m;
     enum p2m_type type;
 
     if (p2m_lookup(p2m, gpa >> PAGE_SHIFT, &type, NULL) == INVALID_MFN)
-        return false;
-    if (!write) {
+        return 0;
+    if (type == P2M_MMIO_DIRECT || type == P2M_FIRMWARE)
+        return -EOPNOTSUPP;
+    if (write && !p2m_type_writable(type))
+        return type == P2M_RAM_RO ? 1 : -EOPNOTSUPP; /* a ROM: dropped */
+    if (!write)
         *val = 0;
-        return copy_from_gpa(p2m, val, gpa, size) == 0;
-    }
-    if (type == P2M_RAM_RO)
-        return true; /* a ROM: dropped */
-    return copy_to_gpa(p2m, gpa, val, size) == 0;
+    if (write ? copy_to_gpa(p2m, gpa, val, size) : copy_from_gpa(p2m, val, gpa, size))
+        return -EAGAIN; /* it changed just now: look again */
+    return 1;
 }
 
 static int access_page(struct emulation *e, uint64_t addr, unsigned size, bool write, uint64_t *val)
@@ -58,8 +65,9 @@ static int access_page(struct emulation *e, uint64_t addr, unsigned size, bool w
 
     if (err)
         return err;
-    if (ram_access(e, gpa, size, write, val))
-        return 0;
+    err = ram_access(e, gpa, size, write, val);
+    if (err)
+        return err < 0 ? err : 0;
     switch (trap_mmio_access(e->c->v, gpa, size, write, val)) {
     case TRAP_FORWARD:
     case TRAP_RETRY:
@@ -157,6 +165,17 @@ static bool one_operand(const struct insn *insn)
            insn->op != INSN_OUTS && insn->op != INSN_PUSH && insn->op != INSN_POP && !insn->rep;
 }
 
+/* Said a few times a domain, counted always; the guest gets #GP, as from a bus that cannot do what was asked. */
+static void refuse(struct cpu_vcpu *c, const char *what, uint64_t gpa)
+{
+    uint64_t n = __atomic_fetch_add(&c->cd->nr_not_emulated, 1, __ATOMIC_RELAXED);
+
+    if (n < MAX_REFUSALS_LOGGED)
+        pr_warn("d%uv%u: %s at rip %#lx, operand at %#lx", c->v->domain->domid, c->id, what,
+                c->regs.rip, gpa);
+    cpu_inject_exception_error(c, X86_GP, 0);
+}
+
 static void execute(struct emulation *e, const struct insn *insn, enum cpu_mode mode)
 {
     struct cpu_vcpu *c = e->c;
@@ -173,8 +192,7 @@ static void execute(struct emulation *e, const struct insn *insn, enum cpu_mode 
         guest_inject_fault(c, &e->fault);
         break;
     default:
-        vcpu_crash(c->v, "cannot emulate the instruction at %#lx (operand at %#lx)", c->regs.rip,
-                   e->gpa);
+        refuse(c, "instruction that is not emulated", e->gpa);
         break;
     }
 }
@@ -191,7 +209,7 @@ void cpu_emulate(struct cpu_vcpu *c, uint64_t gpa)
     struct insn insn;
     size_t n = guest_fetch(c, bytes, sizeof(bytes));
 
-    if (insn_decode(bytes, n, mode, &insn)) {
+    if (insn_decode(bytes, n, mode, &insn) || insn.op == INSN_UD) {
         /* Another CPU may have unmapped the code or changed it: then the guest's own attempt shows what is true. */
         if (n)
             cpu_inject_exception(c, X86_UD);
@@ -220,11 +238,11 @@ void exit_npf(struct cpu_vcpu *c, const struct cpu_npf *npf)
             cpu_backend->flush_tlb(c);
         return;
     }
-    if (npf->table_walk) {
-        vcpu_crash(c->v, "page tables at %#lx, which is no memory", npf->gpa);
-    } else if (c->pending.type != CPU_EVENT_NONE) {
+    if (c->pending.type != CPU_EVENT_NONE) {
         vcpu_crash(c->v, "event %u delivered through %#lx, which is no memory", c->pending.vector,
                    npf->gpa);
+    } else if (npf->table_walk) {
+        refuse(c, "page tables outside of memory", npf->gpa);
     } else if (npf->fetch) {
         /* Nobody answers there: ones are fetched, and FF FF is no instruction. */
         cpu_inject_exception(c, X86_UD);

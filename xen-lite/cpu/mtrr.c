@@ -10,15 +10,15 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 
-#define MTRR_CAP 0xfe
+#define MTRR_CAP       0xfe
 #define MTRR_VAR_FIRST 0x200
-#define MTRR_FIX_64K 0x250
-#define MTRR_FIX_16K 0x258
-#define MTRR_FIX_4K 0x268
-#define MTRR_DEF_TYPE 0x2ff
+#define MTRR_FIX_64K   0x250
+#define MTRR_FIX_16K   0x258
+#define MTRR_FIX_4K    0x268
+#define MTRR_DEF_TYPE  0x2ff
 
-#define MTRR_CAP_FIX BIT(8)
-#define MTRR_CAP_WC BIT(10)
+#define MTRR_CAP_FIX     BIT(8)
+#define MTRR_CAP_WC      BIT(10)
 #define MTRR_DEF_ENABLES (BIT(11) | BIT(10))
 
 /* The machine's, read once. */

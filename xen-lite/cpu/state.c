@@ -5,30 +5,31 @@
  */
 #include "cpu/state.h"
 
+#include "cpu/cpuid.h"
 #include "cpu/x86.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "mm/frame.h"
 #include "mm/phys.h"
 
-#define CPUID1_ECX_XSAVE BIT(26)
+#define CPUID1_ECX_XSAVE         BIT(26)
 #define CPUID80000001_EDX_RDTSCP BIT(27)
-#define CPUID7_ECX_RDPID BIT(22)
+#define CPUID7_ECX_RDPID         BIT(22)
 
-#define XCR0_X87 BIT(0)
-#define XCR0_SSE BIT(1)
-#define XCR0_AVX BIT(2)
+#define XCR0_X87    BIT(0)
+#define XCR0_SSE    BIT(1)
+#define XCR0_AVX    BIT(2)
 #define XCR0_AVX512 GENMASK(7, 5)
-#define XCR0_PKRU BIT(9)
-#define XCR0_KNOWN (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
+#define XCR0_PKRU   BIT(9)
+#define XCR0_KNOWN  (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
 
 /* Legacy region of the save area (SDM vol. 1, table 10-2). */
-#define FPU_FCW 0
-#define FPU_MXCSR 24
-#define FPU_XMM 160
+#define FPU_FCW         0
+#define FPU_MXCSR       24
+#define FPU_XMM         160
 #define FPU_LEGACY_SIZE 512
-#define FCW_RESET 0x37f
-#define MXCSR_RESET 0x1f80
+#define FCW_RESET       0x37f
+#define MXCSR_RESET     0x1f80
 
 uint64_t cpu_xcr0_max;
 static bool have_tsc_aux;
@@ -166,7 +167,7 @@ void cpu_vcpu_save(struct cpu_vcpu *c)
 
 int cpu_set_xcr0(struct cpu_vcpu *c, uint64_t val)
 {
-    if (!(val & XCR0_X87) || (val & ~cpu_xcr0_max))
+    if (!(val & XCR0_X87) || (val & ~c->cd->cpuid->xcr0))
         return -EINVAL;
     if ((val & XCR0_AVX) && !(val & XCR0_SSE))
         return -EINVAL;

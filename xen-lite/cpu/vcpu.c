@@ -12,6 +12,7 @@
 #include "cpu/state.h"
 #include "domain/domain.h"
 #include "lib/errno.h"
+#include "lib/percpu.h"
 #include "lib/printf.h"
 #include "lib/string.h"
 
@@ -67,7 +68,8 @@ void cpu_vcpu_reset(struct cpu_vcpu *c)
     c->tlb_gen = 0; /* older than any p2m's: flush at the next entry */
     cpu_backend->vcpu_reset(c);
     cpu_backend->set_tsc_offset(c, c->tsc_offset);
-    if (c->loaded)
+    /* The caller may be another CPU than the one that is about to save its state. */
+    if (c->loaded && current_vcpu() == c->v)
         cpu_load_debug(c);
 }
 

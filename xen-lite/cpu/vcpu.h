@@ -112,12 +112,14 @@ struct cpu_fetch_cache {
 struct cpu_domain {
     uint8_t *io_bitmap;           /* one bit a port, 1 = exit; then all ones; CPU_IO_BITMAP_SIZE bytes */
     void *msr_bitmap;             /* the backend's */
-    struct cpuid_policy *cpuid;   /* owned */
+    struct cpuid_policy *cpuid;   /* owned; what the guest sees */
+    struct cpuid_policy *cpuid_max; /* owned; what it may see */
     unsigned nr_vcpus;
     bool control;                 /* MTRRs mirror the machine's */
     bool owns_devices;            /* WBINVD takes effect */
     uint64_t nr_unknown_msr_reads;  /* atomic counters: answered with #GP */
     uint64_t nr_unknown_msr_writes;
+    uint64_t nr_not_emulated;       /* instructions with a trapped operand: likewise */
 };
 
 struct cpu_vcpu {

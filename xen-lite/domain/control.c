@@ -174,32 +174,6 @@ static void keep_memmap(struct domain *d, const struct ctl_layout *l)
 
 /* ---- devices ---- */
 
-/*
- * The PIT is not there. Its counters read as 0, not as the ones of an empty bus: Linux 6.1 takes ones for a counter
- * that has just started and reads 50,000 times (1.5 s under an emulator) before it gives the calibration up.
- */
-static int pit_read(struct vcpu *v, struct trap_region *r, uint64_t addr, unsigned size, uint64_t *val)
-{
-    (void)v;
-    (void)r;
-    (void)addr;
-    (void)size;
-    *val = 0;
-    return TRAP_DONE;
-}
-
-static int pit_write(struct vcpu *v, struct trap_region *r, uint64_t addr, unsigned size, uint64_t val)
-{
-    (void)v;
-    (void)r;
-    (void)addr;
-    (void)size;
-    (void)val;
-    return TRAP_DROPPED;
-}
-
-static const struct trap_ops pit_ops = { pit_read, pit_write };
-
 static void setup_ports(struct domain *d)
 {
     /*
@@ -215,7 +189,7 @@ static void setup_ports(struct domain *d)
     cpu_iobitmap_allow(&d->cpu, 0, 0xffff);
     for (unsigned i = 0; i < ARRAY_SIZE(denied); i++)
         cpu_iobitmap_deny(&d->cpu, denied[i][0], denied[i][1]);
-    if (trap_register(&d->traps, TRAP_PIO, 0x40, 0x43, &pit_ops, NULL, "pit-absent"))
+    if (domain_hide_pit(d))
         panic("no memory for the control domain's ports");
     if (console_ports(&first, &last))
         cpu_iobitmap_deny(&d->cpu, first, last);

@@ -9,6 +9,7 @@
 #include <xen/sched.h>
 
 #include "boot/power.h"
+#include "cpu/x86.h"
 #include "irq/time.h"
 #include "lib/assert.h"
 #include "lib/errno.h"
@@ -63,12 +64,24 @@ struct domain *domain_get_by_id_or_self(struct vcpu *v, uint16_t domid)
     return domain_get_by_id(domid);
 }
 
-static void domain_free(struct domain *d);
-
+/* The last one goes under the list lock, where nobody can find the domain and take a new one. */
 void domain_put(struct domain *d)
 {
-    if (__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL) == 0)
-        domain_free(d);
+    unsigned old = READ_ONCE(d->refs);
+
+    /* Whoever worked on it may have had the last of its frames. */
+    if (unlikely(READ_ONCE(d->dying)))
+        WRITE_ONCE(domain_reap_wanted, true);
+    while (old > 1)
+        if (__atomic_compare_exchange_n(&d->refs, &old, old - 1, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_RELAXED))
+            return;
+    domain_list_lock();
+    if (__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL) == 0) {
+        list_del(&d->link);
+        domain_dead(d);
+    }
+    domain_list_unlock();
 }
 
 /* ---- the p2m's hooks ---- */
@@ -105,6 +118,8 @@ static void hook_release(struct p2m *p2m, uint64_t gfn, uint64_t mfn, unsigned o
                          enum p2m_type type)
 {
     domain_p2m_release(p2m_domain(p2m), gfn, mfn, order, type);
+    if (!p2m_type_is_ram(type))
+        domain_foreign_released();
 }
 
 static const struct p2m_hooks p2m_hooks = {
@@ -133,9 +148,14 @@ static int vcpu_create(struct domain *d, unsigned id)
     err = cpu_vcpu_init(&v->cpu, v, &d->cpu, &d->p2m, id);
     if (err)
         goto no_cpu;
+    /* A guest's TSC starts at 0 with the domain, the same for all of its vCPUs; the control domain has the machine's. */
+    if (!d->control) {
+        v->cpu.tsc_offset = 0 - d->tsc_base;
+        cpu_backend->set_tsc_offset(&v->cpu, v->cpu.tsc_offset);
+    }
     d->vcpu[id] = v;
-    vtime_init(v);
     evtchn_vcpu_init(v);
+    vtime_init(v);
     return 0;
 
 no_cpu:
@@ -148,7 +168,6 @@ free:
 static void vcpu_destroy(struct vcpu *v)
 {
     sched_vcpu_destroy(v);
-    vtime_destroy(v);
     cpu_vcpu_destroy(&v->cpu);
     vlapic_destroy(&v->vlapic);
     v->domain->vcpu[v->id] = NULL;
@@ -196,10 +215,11 @@ static int domain_init_parts(struct domain *d, const struct domain_config *cfg)
     if (err)
         return err;
     evtchn_domain_init(d, d->shared_info, cfg->max_evtchn_ports);
+    watchdog_init(d);
+    hvm_params_init(d);
     err = grant_init(d, cfg->max_grant_frames, cfg->max_maptrack_frames);
     if (err)
         return err;
-    watchdog_init(d);
     for (unsigned i = 0; i < cfg->max_vcpus; i++) {
         d->max_vcpus = i + 1;
         err = vcpu_create(d, i);
@@ -207,7 +227,23 @@ static int domain_init_parts(struct domain *d, const struct domain_config *cfg)
             return err;
     }
     wallclock_update(d);
+    if (!d->control) {
+        err = domain_hide_pit(d); /* the control domain's builder has ports to set up as a whole */
+        if (err)
+            return err;
+    }
     return vlapic_register_page(&d->traps);
+}
+
+/* Whether there is room for one more. List lock held. */
+static bool list_has_room(void)
+{
+    struct domain *d;
+    unsigned n = 0;
+
+    for_each_domain(d)
+        n++;
+    return n < DOMAIN_MAX;
 }
 
 static int domain_link(struct domain *d)
@@ -216,6 +252,8 @@ static int domain_link(struct domain *d)
     int err = 0;
 
     domain_list_lock();
+    if (!list_has_room())
+        err = -ENOSPC;
     for_each_domain(other) {
         if (other->domid == d->domid)
             err = -EEXIST;
@@ -226,6 +264,32 @@ static int domain_link(struct domain *d)
         list_add_tail(&d->link, &other->link);
     domain_list_unlock();
     return err;
+}
+
+/* Ids are given in turn, so that a tool that remembers a dead domain's does not soon meet another one by it. */
+uint16_t domain_free_id(void)
+{
+    static uint16_t last = CONTROL_DOMID;
+    struct domain *d;
+    uint16_t id;
+
+    domain_list_lock();
+    id = list_has_room() ? (uint16_t)(last + 1) : DOMID_INVALID;
+    if (id == DOMID_FIRST_RESERVED)
+        id = CONTROL_DOMID + 1;
+    /* Ascending, so one walk meets all ids that follow; after a turn at the end the walk starts again. */
+    for_each_domain(d) {
+        if (id == DOMID_INVALID || d->domid != id)
+            continue;
+        if (++id == DOMID_FIRST_RESERVED) {
+            id = CONTROL_DOMID + 1;
+            d = control_domain;
+        }
+    }
+    if (id != DOMID_INVALID)
+        last = id;
+    domain_list_unlock();
+    return id;
 }
 
 int domain_create(const struct domain_config *cfg, struct domain **out)
@@ -241,8 +305,11 @@ int domain_create(const struct domain_config *cfg, struct domain **out)
     d->domid = cfg->domid;
     d->control = cfg->control;
     d->refs = 1;
-    d->max_pages = ~0ULL;
+    d->pause_count = cfg->control ? 0 : 1; /* which is how the scheduler holds a new vCPU */
+    d->max_pages = cfg->control ? ~0ULL : 0;
+    d->tsc_base = cfg->control ? 0 : rdtsc();
     list_init(&d->link);
+    list_init(&d->destroy.link);
     memcpy(d->handle, cfg->handle, sizeof(d->handle));
     err = domain_init_parts(d, cfg);
     if (!err)
@@ -255,11 +322,17 @@ int domain_create(const struct domain_config *cfg, struct domain **out)
     return 0;
 }
 
-static void domain_free(struct domain *d)
+/*
+ * Also for a domain that came into being only in part. Destruction has done most of it already for one that lived; each
+ * part may be told twice.
+ */
+void domain_free(struct domain *d)
 {
     struct vcpu *v;
 
     ASSERT(list_empty(&d->link) && !d->control);
+    for_each_vcpu(d, v)
+        vtime_destroy(v);
     if (d->shared_info) {
         watchdog_destroy(d);
         evtchn_domain_destroy(d);
@@ -271,7 +344,8 @@ static void domain_free(struct domain *d)
     grant_destroy(d);
     if (d->shared_info)
         frame_free(domain_shared_info_mfn(d), 0);
-    cpu_domain_destroy(&d->cpu);
+    if (d->cpu.io_bitmap)
+        cpu_domain_destroy(&d->cpu);
     trap_table_destroy(&d->traps);
     iommu_domain_destroy(&d->iommu);
     p2m_destroy(&d->p2m);
@@ -332,12 +406,29 @@ void domain_shutdown(struct domain *d, unsigned code)
     send_virq_global(control_domain, VIRQ_DOM_EXC);
 }
 
+int domain_resume(struct domain *d)
+{
+    struct vcpu *v;
+    bool was;
+
+    spin_lock(&d->lock);
+    was = d->is_shut_down && !READ_ONCE(d->dying);
+    if (was)
+        d->is_shut_down = d->shutting_down = false;
+    spin_unlock(&d->lock);
+    if (!was)
+        return -EINVAL;
+    for_each_vcpu(d, v)
+        sched_unhold(v);
+    return 0;
+}
+
 void domain_vcpu_went_down(struct domain *d)
 {
     struct vcpu *v;
 
     for_each_vcpu(d, v)
-        if (v->initialised && !READ_ONCE(v->sched.down))
+        if (v->initialised && !READ_ONCE(v->wait_for_sipi) && !READ_ONCE(v->sched.down))
             return;
     domain_shutdown(d, SHUTDOWN_poweroff);
 }

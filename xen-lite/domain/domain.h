@@ -31,6 +31,8 @@
 #include "vdev/vpci.h"
 
 #define DOMAIN_MAX_VCPUS VAPIC_MAX_VCPUS
+/* All that there can be at a time, dying ones and the control domain included. */
+#define DOMAIN_MAX 128
 #define CONTROL_DOMID 0
 
 /* One entry of the memory map that XENMEM_memory_map gives (E820 types). */
@@ -54,6 +56,14 @@ struct vcpu {
     bool wait_for_sipi;        /* atomic */
     uint16_t sipi;             /* atomic: BIT(8) | vector while one waits */
     bool initialised;          /* has registers to run with */
+};
+
+/* How far destruction has come; domain/destroy.c. */
+struct domain_destroy {
+    unsigned step;
+    bool busy;                 /* some CPU works on it; atomic */
+    bool lingering;            /* done, but others still hold frames; under the list lock */
+    struct list_head link;     /* in the list of lingering or dead domains; under the list lock */
 };
 
 struct domain {
@@ -87,6 +97,9 @@ struct domain {
     struct shared_info *shared_info; /* one frame, type PAGE_SHARED, owned by the domain */
     uint64_t tot_pages;        /* frames owned; atomic, kept by the allocator's accounting */
     uint64_t max_pages;        /* bound for tot_pages; under lock */
+    uint64_t tsc_base;         /* the host's TSC when the domain was created: 0 of the guest's */
+    bool started;              /* was unpaused once: what CPUID says stays as it is; atomic */
+    struct domain_destroy destroy;
 
     unsigned nr_memmap;        /* under lock */
     struct domain_memmap_entry memmap[DOMAIN_MAX_MEMMAP];
@@ -125,11 +138,37 @@ struct domain_config {
     xen_domain_handle_t handle;
 };
 
-/* Creates a domain with its vCPUs, none of them runnable. 0 and *out with one reference, or -EEXIST, -EINVAL, -ENOMEM. */
+/*
+ * Creates a domain with its vCPUs, none of them runnable: a guest is paused once. The one reference belongs to the
+ * domain's life and is given back by its destruction. 0 and *out; -EEXIST, -EINVAL, -ENOMEM, or -ENOSPC (too many
+ * domains) with nothing left behind.
+ */
 int domain_create(const struct domain_config *cfg, struct domain **out);
+/* An id that no domain has, other than those given last where possible; DOMID_INVALID when there are too many domains. */
+uint16_t domain_free_id(void);
+
+/*
+ * domain/destroy.c: stops the domain for good and takes back what it has, in pieces: -ERESTART until done, then 0. The
+ * domain stays in the list, dying, while others hold its frames or grants; then it goes, with VIRQ_DOM_EXC to the control
+ * domain. -EINVAL for the control domain. The caller holds a reference and is not a vCPU of d.
+ */
+int domain_destroy(struct domain *d);
+/* Frees what no one holds any more. Called without locks, after each hypercall that may have dropped a last reference. */
+void domain_reap(void);
+/* Something for domain_reap() to look at. */
+extern bool domain_reap_wanted;
+/* For domain.c: d's last reference is gone, it is off the list. List lock held. */
+void domain_dead(struct domain *d);
+/* domain.c: releases the domain's parts. */
+void domain_free(struct domain *d);
+/* A frame that d did not own has left d's p2m: a dying domain may have waited for that. */
+void domain_foreign_released(void);
 
 /* All vCPUs stop soon; sends VIRQ_DOM_EXC to the control domain when they have. The control domain's own ends the machine. */
 void domain_shutdown(struct domain *d, unsigned code);
+
+/* Ends a shutdown: the vCPUs go on. -EINVAL if d is not shut down or is dying. */
+int domain_resume(struct domain *d);
 
 /* Holds back all vCPUs until domain_unpause; nests. Returns when none of them runs (not for the calling vCPU). */
 void domain_pause(struct domain *d);
@@ -141,6 +180,9 @@ void domain_p2m_release(struct domain *d, uint64_t gfn, uint64_t mfn, unsigned o
 /* A vCPU went offline by itself: when it was the last one, the domain has switched itself off. */
 void domain_vcpu_went_down(struct domain *d);
 uint64_t domain_shared_info_mfn(const struct domain *d);
+
+/* domain/absent.c: ports 40-43 of d answer as fits best where there is no PIT. 0 or what trap_register() returns. */
+int domain_hide_pit(struct domain *d);
 
 /* domain/control.c: builds the control domain from the boot modules and lets it run. Panics with the reason if that is impossible. */
 struct boot_info;

@@ -9,11 +9,23 @@
 
 #include <xen/sched.h>
 
+#include "boot/panic.h"
 #include "cpu/exit.h"
 #include "domain/domain.h"
 #include "irq/girq.h"
 #include "lib/printf.h"
 #include "vdev/pci.h"
+
+/* ---- boot/ ---- */
+
+/* What the guest asked for is half of what a panic wants to know. */
+void panic_dump_guest(void)
+{
+    struct vcpu *v = this_cpu()->current;
+
+    if (v)
+        cpu_dump(v);
+}
 
 /* ---- trap/, vdev/ ---- */
 

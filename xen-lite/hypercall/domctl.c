@@ -4,8 +4,10 @@
  */
 #include "cpu/guest_mem.h"
 #include "domain/domain.h"
+#include "hypercall/domctl_ops.h"
 #include "hypercall/dominfo.h"
 #include "hypercall/handlers.h"
+#include "hypercall/hypercall.h"
 #include "irq/time.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -63,6 +65,33 @@ static long getvcpuaffinity(struct vcpu *v, struct domain *d, struct xen_domctl_
     return rc;
 }
 
+/* What comes back is what is in force. A soft affinity has no effect: it is a wish. */
+static long setvcpuaffinity(struct vcpu *v, struct domain *d, struct xen_domctl_vcpuaffinity *op)
+{
+    struct vcpu *t = vcpu_of(d, op->vcpu);
+    uint64_t hard, soft;
+    int rc = 0;
+
+    if (op->flags & ~(XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT | XEN_VCPUAFFINITY_FORCE))
+        return -EINVAL;
+    if (!t)
+        return op->vcpu < DOMAIN_MAX_VCPUS ? -ESRCH : -EINVAL;
+    if (op->flags & XEN_VCPUAFFINITY_HARD) {
+        rc = get_cpumap(v, &op->cpumap_hard, &hard);
+        if (rc == 0)
+            rc = sched_set_affinity(t, &hard);
+        if (rc == 0)
+            rc = put_cpumap(v, &op->cpumap_hard, &hard);
+    }
+    if (rc == 0 && (op->flags & XEN_VCPUAFFINITY_SOFT)) {
+        rc = get_cpumap(v, &op->cpumap_soft, &soft);
+        soft &= t->sched.affinity[0];
+        if (rc == 0)
+            rc = put_cpumap(v, &op->cpumap_soft, &soft);
+    }
+    return rc;
+}
+
 static long getnodeaffinity(struct vcpu *v, struct xen_domctl_nodeaffinity *op)
 {
     uint64_t node0 = 1;
@@ -97,10 +126,9 @@ static long pause(struct vcpu *v, struct domain *d)
 
 static long unpause(struct vcpu *v, struct domain *d)
 {
-    if (d == v->domain || !READ_ONCE(d->pause_count))
+    if (d == v->domain)
         return -EINVAL;
-    domain_unpause(d);
-    return 0;
+    return domctl_unpause_one(d) ? 0 : -EINVAL;
 }
 
 static long dispatch(struct vcpu *v, struct domain *d, struct xen_domctl *op)
@@ -112,6 +140,8 @@ static long dispatch(struct vcpu *v, struct domain *d, struct xen_domctl *op)
         return unpause(v, d);
     case XEN_DOMCTL_getvcpuinfo:
         return getvcpuinfo(d, &op->u.getvcpuinfo);
+    case XEN_DOMCTL_setvcpuaffinity:
+        return setvcpuaffinity(v, d, &op->u.vcpuaffinity);
     case XEN_DOMCTL_getvcpuaffinity:
         return getvcpuaffinity(v, d, &op->u.vcpuaffinity);
     case XEN_DOMCTL_getnodeaffinity:
@@ -124,7 +154,7 @@ static long dispatch(struct vcpu *v, struct domain *d, struct xen_domctl *op)
         op->u.address_size.size = 64;
         return 0;
     default:
-        return -ENOSYS;
+        return domctl_life(v, d, op);
     }
 }
 
@@ -148,7 +178,7 @@ long do_domctl(struct vcpu *v, uint64_t argp, uint64_t a2, uint64_t a3, uint64_t
     if (op.cmd == XEN_DOMCTL_getdomaininfo) {
         rc = getdomaininfo(&op);
     } else if (op.cmd == XEN_DOMCTL_createdomain) {
-        rc = -ENOSYS;
+        rc = domctl_createdomain(&op);
     } else {
         d = hypercall_target(v, op.domain, &err);
         if (!d)
@@ -156,7 +186,9 @@ long do_domctl(struct vcpu *v, uint64_t argp, uint64_t a2, uint64_t a3, uint64_t
         rc = dispatch(v, d, &op);
         domain_put(d);
     }
-    if (rc == 0 && copy_to_guest(v, argp, &op, sizeof(op)))
+    /* Which leaf was refused is told with the error. */
+    if ((rc == 0 || (op.cmd == XEN_DOMCTL_set_cpu_policy && rc != HYPERCALL_RESTART)) &&
+        copy_to_guest(v, argp, &op, sizeof(op)))
         return -EFAULT;
     return rc;
 }

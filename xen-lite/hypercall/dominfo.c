@@ -83,12 +83,29 @@ void domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
         info->arch_config.emulation_flags |= XEN_X86_EMU_IOAPIC | XEN_X86_EMU_VPCI;
 }
 
+static uint64_t online_mask(void)
+{
+    return nr_cpus >= 64 ? ~0ULL : BIT(nr_cpus) - 1;
+}
+
+int get_cpumap(struct vcpu *v, const struct xenctl_bitmap *src, uint64_t *map)
+{
+    uint32_t bits = MIN(src->nr_bits, 64u);
+    uint64_t word = 0;
+
+    if (bits && copy_from_guest(v, &word, (uint64_t)src->bitmap.p, DIV_ROUND_UP(bits, 8)))
+        return -EFAULT;
+    if (bits < 64)
+        word &= BIT(bits) - 1;
+    *map = word & online_mask();
+    return 0;
+}
+
 int put_cpumap(struct vcpu *v, const struct xenctl_bitmap *dst, const uint64_t *map)
 {
     uint32_t bytes = dst->nr_bits / 8 + (dst->nr_bits % 8 != 0);
     uint64_t gva = (uint64_t)dst->bitmap.p, zero = 0;
-    uint64_t mask = nr_cpus >= 64 ? ~0ULL : BIT(nr_cpus) - 1;
-    uint64_t word = *map & mask;
+    uint64_t word = *map & online_mask();
 
     if (bytes > CPUMAP_MAX_BYTES)
         return -EINVAL;

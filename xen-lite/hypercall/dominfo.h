@@ -39,5 +39,10 @@ void domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info);
  * KiB.
  */
 int put_cpumap(struct vcpu *v, const struct xenctl_bitmap *dst, const uint64_t *map);
+/*
+ * The reverse: bits beyond the caller's bitmap are 0, those for CPUs that are not there are
+ * dropped. 0 or -EFAULT.
+ */
+int get_cpumap(struct vcpu *v, const struct xenctl_bitmap *src, uint64_t *map);
 
 #endif

@@ -88,6 +88,8 @@ bool hypercall_dispatch(struct vcpu *v)
     for (unsigned i = 0; i < 5; i++)
         arg[i] = wide ? gpr[regs[i]] : (uint32_t)gpr[regs[i]];
     ret = hypercall_call(v, wide ? gpr[CPU_RAX] : (uint32_t)gpr[CPU_RAX], arg);
+    if (unlikely(READ_ONCE(domain_reap_wanted)))
+        domain_reap();
     if (ret == HYPERCALL_RESTART || ret == HYPERCALL_NO_RETURN)
         return false;
     gpr[CPU_RAX] = wide ? (uint64_t)ret : (uint32_t)ret;

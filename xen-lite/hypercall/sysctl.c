@@ -6,6 +6,7 @@
 #include "boot/console.h"
 #include "cpu/guest_mem.h"
 #include "domain/domain.h"
+#include "hypercall/domctl_ops.h"
 #include "hypercall/dominfo.h"
 #include "hypercall/handlers.h"
 #include "iommu/iommu.h"
@@ -292,6 +293,10 @@ static long dispatch(struct vcpu *v, struct xen_sysctl *op)
         return pcitopoinfo(v, &op->u.pcitopoinfo);
     case XEN_SYSCTL_cpupool_op:
         return cpupool_op(v, &op->u.cpupool_op);
+    case XEN_SYSCTL_get_cpu_policy:
+        return sysctl_get_cpu_policy(v, &op->u.cpu_policy);
+    case XEN_SYSCTL_get_cpu_featureset:
+        return sysctl_get_cpu_featureset(v, &op->u.cpu_featureset);
     case XEN_SYSCTL_get_cpu_levelling_caps:
         op->u.cpu_levelling_caps.caps = 0;
         return 0;

@@ -157,6 +157,11 @@ void vtime_runstate_change(struct vcpu *v, int state)
         evtchn_poll_end(v);
     spin_lock(&t->lock);
     account(&t->runstate, now_ns());
+    if (!t->started && state != RUNSTATE_offline) {
+        /* What came before its first moment is nobody's: guests take offline time for stolen. */
+        memset(t->runstate.time, 0, sizeof(t->runstate.time));
+        t->started = true;
+    }
     t->runstate.state = state;
     put_runstate(v);
     if (state == RUNSTATE_running && (!t->version || t->record_ahead != tsc_ahead(v)))

@@ -31,6 +31,7 @@ struct vtime {
     uint64_t period_ns;      /* 0: off */
     uint64_t period_next;    /* expiry that the periodic timer is armed for */
     struct timer poll;       /* SCHEDOP_poll time-out */
+    bool started;            /* has left its first state, offline: accounts begin there */
     struct vcpu_runstate_info runstate; /* the authority; areas are copies */
     struct guest_area runstate_area;
     struct guest_area time_area; /* VCPUOP_register_vcpu_time_memory_area */

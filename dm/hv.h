@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the daemon asks of the hypervisor, all of it through Debian's libxenctrl, libxenevtchn and
+ * libxenforeignmemory. Functions that return int return -1 with errno on failure. Tests link a simulated
+ * hypervisor with these names instead.
+ */
+#ifndef DM_HV_H
+#define DM_HV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HV_NO_REASON 255u
+
+struct hv;
+
+struct hv_domain {
+    uint16_t domid;
+    uint8_t uuid[16];
+    bool hvm, running, blocked, paused, shutdown, dying;
+    unsigned shutdown_reason; /* SHUTDOWN_* of xen/sched.h; HV_NO_REASON unless shutdown */
+    unsigned vcpus;           /* online */
+    uint64_t memory_kib, max_memory_kib;
+    uint64_t cpu_ns;
+};
+
+/* Opens every device that is needed, so that privileges can go afterwards. NULL: *what says what failed. */
+struct hv *hv_open(const char **what);
+void hv_close(struct hv *hv);
+
+/* The hypervisor's version as it calls itself. */
+int hv_version(struct hv *hv, char *buf, size_t size);
+
+/* Sets *list to an array for the caller to free, and returns its length. */
+int hv_list(struct hv *hv, struct hv_domain **list);
+
+/* The console's frame and the guest's port; zeros while the builder has not set them. */
+int hv_console_params(struct hv *hv, uint16_t domid, uint64_t *gfn, uint32_t *port);
+
+/* Maps one page of a guest, readable and writable. NULL with errno. It stays valid when the guest dies. */
+void *hv_map(struct hv *hv, uint16_t domid, uint64_t gfn);
+void hv_unmap(struct hv *hv, void *page);
+
+/* Event channels. hv_bind() returns our port. */
+int hv_bind(struct hv *hv, uint16_t domid, uint32_t remote_port);
+void hv_unbind(struct hv *hv, int port);
+void hv_notify(struct hv *hv, int port);
+/* The next port with an event, which is masked until hv_unmask(); -1 if there is none. */
+int hv_pending(struct hv *hv);
+void hv_unmask(struct hv *hv, int port);
+/* The descriptor that is readable when hv_pending() has something. */
+int hv_fd(struct hv *hv);
+
+#endif

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Second-level faults: which are answered how, with the real p2m, page walker, decoder and emulator, and a made-up
+ * device page.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "cpu/exit.h"
+#include "cpu/guest_mem.h"
+#include "cpu/state.h"
+#include "cpu_fake.h"
+#include "domain/domain.h"
+#include "lib/errno.h"
+#include "lib/string.h"
+#include "mm/frame.h"
+#include "mm/phys.h"
+#include "sim.h"
+
+#define NR_FRAMES 1024u
+#define DOMID     3
+#define CODE      0x1000ull /* gfn 1; paging is off, so linear is guest-physical */
+#define DEVICE    0x80000ull
+#define NOBODY    0x90000ull
+
+const struct cpu_backend *cpu_backend = &fake_backend;
+static struct page frames[NR_FRAMES];
+static struct domain *dom;
+static struct vcpu *vcpu;
+static struct cpu_vcpu *c;
+static struct p2m *p2m;
+static uint8_t device[8192];
+static unsigned reads, writes, last_size, crashes;
+static enum trap_result result;
+static struct cpu_event injected;
+
+enum trap_result trap_mmio_access(struct vcpu *v, uint64_t gpa, unsigned size, bool write,
+                                  uint64_t *val)
+{
+    assert_ptr_equal(v, vcpu);
+    if (gpa < DEVICE || gpa + size > DEVICE + sizeof(device))
+        return TRAP_NONE;
+    last_size = size;
+    if (result == TRAP_DONE && write) {
+        memcpy(device + (gpa - DEVICE), val, size);
+    } else if (result == TRAP_DONE) {
+        *val = 0;
+        memcpy(val, device + (gpa - DEVICE), size);
+    }
+    if (write)
+        writes++;
+    else
+        reads++;
+    return result;
+}
+
+int cpu_port_access(struct cpu_vcpu *v, uint16_t port, unsigned size, bool write, uint64_t *val)
+{
+    (void)v;
+    assert_int_equal(port, 0xcfc);
+    assert_int_equal(size, 4);
+    if (write)
+        return -1;
+    *val = 0x12345678;
+    return 0;
+}
+
+void vcpu_crash(struct vcpu *v, const char *fmt, ...)
+{
+    (void)fmt;
+    assert_ptr_equal(v, vcpu);
+    crashes++;
+}
+
+void cpu_inject_exception(struct cpu_vcpu *v, uint8_t vector)
+{
+    (void)v;
+    injected = (struct cpu_event){ CPU_EVENT_EXCEPTION, vector, false, 0 };
+}
+
+void cpu_inject_exception_error(struct cpu_vcpu *v, uint8_t vector, uint32_t error)
+{
+    (void)v;
+    injected = (struct cpu_event){ CPU_EVENT_EXCEPTION, vector, true, error };
+}
+
+void cpu_inject_page_fault(struct cpu_vcpu *v, uint64_t gva, uint32_t error)
+{
+    (void)gva;
+    cpu_inject_exception_error(v, X86_PF, error);
+}
+
+unsigned cpu_mode_bytes(const struct cpu_vcpu *v)
+{
+    (void)v;
+    return 4;
+}
+
+void cpu_insn_done_flags(struct cpu_vcpu *v)
+{
+    (void)v;
+}
+
+void cpu_get_xmm(struct cpu_vcpu *v, unsigned reg, uint64_t val[2])
+{
+    (void)v;
+    val[0] = 0x1111 * reg;
+    val[1] = 0x2222 * reg;
+}
+
+void cpu_set_xmm(struct cpu_vcpu *v, unsigned reg, const uint64_t val[2])
+{
+    (void)v;
+    (void)reg;
+    (void)val;
+}
+
+static const struct p2m_hooks hooks = { 0 };
+
+static int setup(void **state)
+{
+    (void)state;
+    sim_phys_init((size_t)NR_FRAMES << PAGE_SHIFT);
+    frames_init(frames, NR_FRAMES);
+    frames_add(16, NR_FRAMES - 16);
+    dom = calloc(1, sizeof(*dom));
+    vcpu = calloc(1, sizeof(*vcpu));
+    vcpu->domain = dom;
+    c = &vcpu->cpu;
+    c->v = vcpu;
+    c->cd = &dom->cpu;
+    p2m = c->p2m = &dom->p2m;
+    assert_int_equal(p2m_init(p2m, DOMID, &hooks), 0);
+    for (uint64_t gfn = 0; gfn < 16; gfn++)
+        assert_int_equal(p2m_map(p2m, gfn, frame_alloc(0, DOMID, FRAME_ZERO), 0, P2M_RAM_RW), 0);
+    memset(&fake, 0, sizeof(fake));
+    fake.cr[0] = 0x11;
+    fake.seg[CPU_SEG_CS].attr = 0xc9b;
+    memset(&injected, 0, sizeof(injected));
+    for (unsigned i = 0; i < sizeof(device); i++)
+        device[i] = (uint8_t)(i + 1);
+    reads = writes = crashes = 0;
+    result = TRAP_DONE;
+    c->regs.rip = CODE;
+    c->regs.rflags = 2;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    while (p2m_teardown(p2m))
+        ;
+    p2m_destroy(p2m);
+    free(vcpu);
+    free(dom);
+    return 0;
+}
+
+static uint8_t *ram(uint64_t gpa)
+{
+    return (uint8_t *)mfn_to_virt(p2m_lookup(p2m, gpa >> PAGE_SHIFT, NULL, NULL)) + (gpa & 0xfff);
+}
+
+static void code(const char *bytes, size_t n)
+{
+    memcpy(ram(CODE), bytes, n);
+}
+#define CODE_IS(s) code(s, sizeof(s) - 1)
+
+static void fault(uint64_t gpa, bool write)
+{
+    struct cpu_npf npf = { .gpa = gpa, .write = write };
+
+    exit_npf(c, &npf);
+}
+
+static void test_read_write(void **state)
+{
+    (void)state;
+    c->regs.gpr[CPU_RBX] = DEVICE + 4;
+    CODE_IS("\x8b\x03"); /* mov (%ebx), %eax */
+    fault(DEVICE + 4, false);
+    assert_int_equal(c->regs.gpr[CPU_RAX], 0x08070605);
+    assert_int_equal(c->regs.rip, CODE + 2);
+    c->regs.rip = CODE;
+    c->regs.gpr[CPU_RAX] = 0xaabbccdd;
+    CODE_IS("\x66\x89\x43\x10"); /* mov %ax, 0x10(%ebx) */
+    fault(DEVICE + 0x14, true);
+    assert_int_equal(last_size, 2);
+    assert_memory_equal(device + 0x14, "\xdd\xcc\x17", 3);
+    assert_int_equal(reads, 1);
+    assert_int_equal(writes, 1);
+}
+
+static void test_undecided(void **state)
+{
+    (void)state;
+    c->regs.gpr[CPU_RBX] = DEVICE;
+    c->regs.gpr[CPU_RAX] = 77;
+    CODE_IS("\x8b\x03");
+    result = TRAP_FORWARD;
+    fault(DEVICE, false);
+    assert_int_equal(c->regs.rip, CODE); /* the same instruction later */
+    assert_int_equal(c->regs.gpr[CPU_RAX], 77);
+    result = TRAP_RETRY;
+    fault(DEVICE, false);
+    assert_int_equal(c->regs.rip, CODE);
+    assert_int_equal(injected.type, CPU_EVENT_NONE);
+}
+
+static void test_nobody(void **state)
+{
+    (void)state;
+    c->regs.gpr[CPU_RBX] = NOBODY;
+    CODE_IS("\x8b\x03");
+    fault(NOBODY, false);
+    assert_int_equal(c->regs.gpr[CPU_RAX], 0xffffffff);
+    c->regs.rip = CODE;
+    CODE_IS("\x89\x03");
+    fault(NOBODY, true);
+    assert_int_equal(c->regs.rip, CODE + 2);
+}
+
+static void test_crosses_pages(void **state)
+{
+    (void)state;
+    /* The last two bytes of RAM and the first two of nowhere; then device to device. */
+    c->regs.gpr[CPU_RBX] = 0xfffe;
+    memcpy(ram(0xfffe), "\x21\x43", 2);
+    CODE_IS("\x8b\x03");
+    fault(0x10000, false);
+    assert_int_equal(c->regs.gpr[CPU_RAX], 0xffff4321);
+    c->regs.rip = CODE;
+    c->regs.gpr[CPU_RBX] = DEVICE + 0xffe;
+    fault(DEVICE + 0xffe, false);
+    assert_int_equal(c->regs.gpr[CPU_RAX], 0x0201 << 16 | (uint8_t)(0xfff + 1) << 8 | 0xff);
+    assert_int_equal(last_size, 1);
+}
+
+static void test_strings(void **state)
+{
+    (void)state;
+    c->regs.gpr[CPU_RSI] = DEVICE;
+    c->regs.gpr[CPU_RDI] = 0x3ffc;
+    c->regs.gpr[CPU_RCX] = 4;
+    CODE_IS("\xf3\xa5"); /* rep movsl */
+    fault(DEVICE, false);
+    assert_int_equal(c->regs.rip, CODE + 2);
+    assert_int_equal(c->regs.gpr[CPU_RCX], 0);
+    assert_int_equal(c->regs.gpr[CPU_RSI], DEVICE + 16);
+    assert_memory_equal(ram(0x3ffc), device, 4);
+    assert_memory_equal(ram(0x4000), device + 4, 12);
+    assert_int_equal(reads, 4);
+    /* INS into memory. */
+    c->regs.rip = CODE;
+    c->regs.gpr[CPU_RDX] = 0xcfc;
+    c->regs.gpr[CPU_RDI] = 0x5000;
+    CODE_IS("\x6d");
+    cpu_emulate(c, ~0ull);
+    assert_memory_equal(ram(0x5000), "\x78\x56\x34\x12", 4);
+    assert_int_equal(c->regs.gpr[CPU_RDI], 0x5004);
+    /* OUTS that waits for an answer. */
+    c->regs.rip = CODE;
+    CODE_IS("\x6f");
+    cpu_emulate(c, ~0ull);
+    assert_int_equal(c->regs.rip, CODE);
+}
+
+static void test_rom(void **state)
+{
+    (void)state;
+    assert_int_equal(p2m_change_type(p2m, 6, 1, P2M_RAM_RW, P2M_RAM_RO, NULL), 0);
+    c->regs.gpr[CPU_RBX] = 0x6000;
+    c->regs.gpr[CPU_RAX] = 0x55;
+    CODE_IS("\x89\x03");
+    fault(0x6000, true);
+    assert_int_equal(c->regs.rip, CODE + 2);
+    assert_int_equal(ram(0x6000)[0], 0); /* dropped */
+    assert_int_equal(writes, 0);
+}
+
+static void test_mapped_meanwhile(void **state)
+{
+    struct cpu_npf npf = { .gpa = 0x7000, .write = true, .present = true };
+
+    (void)state;
+    CODE_IS("\x89\x03");
+    exit_npf(c, &npf);
+    assert_int_equal(c->regs.rip, CODE); /* it just runs again */
+    assert_int_equal(fake.tlb_flushes, 1);
+    assert_int_equal(injected.type, CPU_EVENT_NONE);
+}
+
+static void test_refusals(void **state)
+{
+    struct cpu_npf fetch = { .gpa = NOBODY, .fetch = true };
+    struct cpu_npf tables = { .gpa = NOBODY, .table_walk = true };
+
+    (void)state;
+    exit_npf(c, &fetch);
+    assert_int_equal(injected.vector, X86_UD);
+    exit_npf(c, &tables);
+    assert_int_equal(injected.vector, X86_GP);
+    CODE_IS("\xdd\x03"); /* fldl (%ebx): not emulated */
+    c->regs.gpr[CPU_RBX] = DEVICE;
+    injected.type = CPU_EVENT_NONE;
+    fault(DEVICE, false);
+    assert_int_equal(injected.vector, X86_GP);
+    assert_int_equal(c->regs.rip, CODE);
+    assert_int_equal(dom->cpu.nr_not_emulated, 2);
+    CODE_IS("\x0f\x0b"); /* changed by another CPU to something undefined */
+    fault(DEVICE, false);
+    assert_int_equal(injected.vector, X86_UD);
+    /* Device registers of its own as the other operand of a trapped one. */
+    assert_int_equal(p2m_map(p2m, 0x50, 0x80000, 0, P2M_MMIO_DIRECT), 0);
+    c->regs.gpr[CPU_RSI] = 0x50000;
+    c->regs.gpr[CPU_RDI] = DEVICE;
+    CODE_IS("\xa5");
+    fault(DEVICE, true);
+    assert_int_equal(dom->cpu.nr_not_emulated, 3);
+    assert_int_equal(writes, 0);
+    assert_int_equal(crashes, 0);
+    /* An event cannot be delivered: nothing can go on. */
+    c->pending = (struct cpu_event){ CPU_EVENT_INTR, 0x30, false, 0 };
+    fault(NOBODY, true);
+    assert_int_equal(crashes, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_read_write, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_undecided, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nobody, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_crosses_pages, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_strings, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rom, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_mapped_meanwhile, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

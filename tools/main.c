@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * xl-lite: makes and manages guests from the control domain, with the words of Xen's xl. This file has the table of commands and the
+ * options that come before one.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "xl.h"
+
+#ifndef XL_VERSION
+#define XL_VERSION "unknown"
+#endif
+
+static int cmd_help(int argc, char **argv);
+static int cmd_version(int argc, char **argv);
+
+#define OPT(flags, text) "  " flags "\t" text "\n"
+
+static const struct xl_command commands[] = {
+    { "create", cmd_create, "[options] <ConfigFile> [key=value ...]", "Create a guest from a configuration file",
+      OPT("-p", "Leave the guest paused")
+      OPT("-c", "Attach this terminal to the guest's console")
+      OPT("-n, --dryrun", "Check everything and show what would be done; create nothing")
+      OPT("-q, --quiet", "Say nothing but errors")
+      OPT("-F", "Stay in the foreground until the guest is gone")
+      OPT("-e", "Do not watch the guest: on_poweroff, on_reboot and on_crash have no effect")
+      OPT("-f FILE, --defconfig=FILE", "The configuration file") },
+    { "list", cmd_list, "[options] [Domain]", "List domains",
+      OPT("-l, --long", "All details and the configuration, as JSON")
+      OPT("-v, --verbose", "UUID and reason of a shutdown, too")
+      OPT("--json", "The table as JSON") },
+    { "destroy", cmd_destroy, "<Domain>", "End a guest at once", NULL },
+    { "shutdown", cmd_shutdown, "[options] <-a|Domain>", "Ask a guest to shut down",
+      OPT("-a, --all", "All guests")
+      OPT("-w, --wait", "Wait until they are shut down")
+      OPT("-F", "If it listens to no xenstore: press its ACPI power button") },
+    { "reboot", cmd_reboot, "[options] <-a|Domain>", "Ask a guest to reboot", OPT("-a, --all", "All guests") },
+    { "pause", cmd_pause, "<Domain>", "Stop a guest's vCPUs", NULL },
+    { "unpause", cmd_unpause, "<Domain>", "Let a paused guest run", NULL },
+    { "console", cmd_console, "<Domain>", "Attach this terminal to a guest's console; Ctrl-] detaches", NULL },
+    { "load", cmd_load, "<Domain> {<File> | -s <String>} [-a <Address>] ...",
+      "Copy files or strings into a paused guest's memory",
+      OPT("-s STRING", "This text instead of a file")
+      OPT("-a ADDRESS", "Guest-physical address for the file or text before it (0)") },
+    { "mem-set", cmd_mem_set, "<Domain> <MiB['m'|'g'|'k']>", "Set how much memory a guest should use", NULL },
+    { "vcpu-list", cmd_vcpu_list, "[--json] [Domain ...]", "List vCPUs, where they run and where they may run",
+      OPT("--json", "The table as JSON") },
+    { "vcpu-pin", cmd_vcpu_pin, "[-f] <Domain> <vCPU|all> <Hard affinity|-|all> [<Soft affinity|-|all>]",
+      "Set on which CPUs a vCPU may run", OPT("-f, --force", "Accepted as xl does; has no effect here") },
+    { "domid", cmd_domid, "<DomainName>", "Print a domain's number", NULL },
+    { "domname", cmd_domname, "<DomainId>", "Print a domain's name", NULL },
+    { "rename", cmd_rename, "<Domain> <NewName>", "Give a guest another name", NULL },
+    { "uptime", cmd_uptime, "[-s] [Domain ...]", "Print for how long domains exist", OPT("-s", "Short form") },
+    { "top", cmd_top, "[-b] [-d <Seconds>] [-n <Times>]", "Watch what domains use",
+      OPT("-b", "Batch: plain text, one table after the other")
+      OPT("-d SECONDS", "Time between two tables (3)")
+      OPT("-n TIMES", "End after that many tables") },
+    { "info", cmd_info, "[--json]", "Print what the machine and the hypervisor are", OPT("--json", "As JSON") },
+    { "dmesg", cmd_dmesg, "[-c]", "Print the hypervisor's log", OPT("-c, --clear", "Clear it, too") },
+    { "version", cmd_version, "", "Print the version", NULL },
+    { "help", cmd_help, "[Command]", "Print this, or a command's help", NULL },
+};
+
+static const struct xl_command *find_command(const char *name)
+{
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(commands[i].name, name) == 0) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+static void print_usage(FILE *out)
+{
+    fprintf(out, "Usage: xl-lite [-v] <command> [arguments]\n\nCommands:\n\n");
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        fprintf(out, " %-12s %s\n", commands[i].name, commands[i].summary);
+    }
+    fprintf(out, "\n-v tells more, -vv everything. 'xl-lite help <command>' has a command's options; see also xl-lite(1).\n");
+}
+
+static int cmd_help(int argc, char **argv)
+{
+    int status = XL_OK;
+
+    if (xl_getopt(argc, argv, "", NULL, &status) == 0) {
+        return status;
+    }
+    if (optind < argc) {
+        const struct xl_command *command = find_command(argv[optind]);
+
+        if (command == NULL) {
+            xl_error("there is no command '%s'", argv[optind]);
+            return XL_FAILED;
+        }
+        xl_print_help(command, false);
+        return XL_OK;
+    }
+    print_usage(stdout);
+    return XL_OK;
+}
+
+static int cmd_version(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    puts("xl-lite " XL_VERSION);
+    return XL_OK;
+}
+
+/* Global options, then the command's name; everything after that is the command's own. */
+static int parse_global(int argc, char **argv)
+{
+    int i = 1;
+
+    for (; i < argc && argv[i][0] == '-'; i++) {
+        if (strcmp(argv[i], "-v") == 0) {
+            xl.verbose++;
+        } else if (strcmp(argv[i], "-vv") == 0) {
+            xl.verbose += 2;
+        } else if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0) {
+            print_usage(stdout);
+            exit(XL_OK);
+        } else if (strcmp(argv[i], "--version") == 0) {
+            exit(cmd_version(0, NULL));
+        } else {
+            xl_error("unknown global option '%s'", argv[i]);
+            exit(XL_USAGE);
+        }
+    }
+    return i;
+}
+
+int main(int argc, char **argv)
+{
+    const int at = parse_global(argc, argv);
+    int status;
+
+    if (at >= argc) {
+        print_usage(stderr);
+        return XL_FAILED;
+    }
+    xl_current = find_command(argv[at]);
+    if (xl_current == NULL) {
+        xl_error("unknown command '%s'; 'xl-lite help' lists them", argv[at]);
+        return XL_FAILED;
+    }
+    optind = 1;
+    status = xl_current->run(argc - at, argv + at);
+    xl_close();
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        return XL_FAILED;
+    }
+    return status;
+}
