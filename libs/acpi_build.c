@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Builds a PVH guest's ACPI tables byte by byte (ACPI 6.3; sections are named at each table). The guest has no chipset, so the
- * FADT declares the hardware-reduced model: no PM timer, no SCI, no 8042, no RTC, no VGA.
+ * Builds a PVH guest's ACPI tables byte by byte (ACPI 6.3; sections are named at each table). The
+ * guest has no chipset, so the FADT declares the hardware-reduced model: no PM timer, no SCI, no
+ * 8042, no RTC, no VGA.
  */
 #include "acpi_build.h"
 
@@ -29,7 +30,8 @@ static size_t align_table(size_t offset)
     return (offset + TABLE_ALIGN - 1) & ~(size_t)(TABLE_ALIGN - 1);
 }
 
-/* 8-bit local APIC ids end at 254: 255 is the broadcast id, and larger ones need x2APIC entries (5.2.12.12). */
+/* 8-bit local APIC ids end at 254: 255 is the broadcast id, and larger ones need x2APIC entries
+ * (5.2.12.12). */
 static bool needs_x2apic(unsigned vcpu)
 {
     return 2 * vcpu >= 255;
@@ -121,10 +123,12 @@ static void build_xsdt(uint8_t *xsdt, uint64_t fadt, uint64_t madt)
 static void build_fadt(uint8_t *fadt, uint64_t dsdt)
 {
     enum {
-        /* IAPC_BOOT_ARCH, 5.2.9.3: no VGA, MSI as a device asks, no CMOS RTC; the bits "legacy devices" and "8042" stay clear. */
+        /* IAPC_BOOT_ARCH, 5.2.9.3: no VGA, MSI as a device asks, no CMOS RTC; the bits "legacy
+           devices" and "8042" stay clear. */
         BOOT_NO_VGA = 1 << 2,
         BOOT_NO_RTC = 1 << 5,
-        /* Flags, 5.2.9: WBINVD works; power and sleep buttons are no fixed hardware; HW_REDUCED_ACPI. */
+        /* Flags, 5.2.9: WBINVD works; power and sleep buttons are no fixed hardware;
+           HW_REDUCED_ACPI. */
         FLAG_WBINVD = 1 << 0,
         FLAG_PWR_BUTTON = 1 << 4,
         FLAG_SLP_BUTTON = 1 << 5,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ACPI tables of a PVH guest, made by the toolstack: RSDP, XSDT, FADT (hardware-reduced), MADT and an empty DSDT in one
- * blob that is copied to a fixed guest-physical address.
+ * The ACPI tables of a PVH guest, made by the toolstack: RSDP, XSDT, FADT (hardware-reduced), MADT
+ * and an empty DSDT in one blob that is copied to a fixed guest-physical address.
  */
 #ifndef LIBS_ACPI_BUILD_H
 #define LIBS_ACPI_BUILD_H
@@ -18,8 +18,9 @@
 size_t guest_acpi_size(unsigned max_vcpus);
 
 /*
- * Builds the tables into blob (guest_acpi_size() bytes) for a guest that finds them at address. vCPU n has local APIC
- * id 2n and processor UID n; those from vcpus on are present but not enabled. Returns 0, or -EINVAL for counts out of range.
+ * Builds the tables into blob (guest_acpi_size() bytes) for a guest that finds them at address.
+ * vCPU n has local APIC id 2n and processor UID n; those from vcpus on are present but not enabled.
+ * Returns 0, or -EINVAL for counts out of range.
  */
 int guest_acpi_build(void *blob, size_t size, uint64_t address, unsigned vcpus, unsigned max_vcpus);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads and writes guests' state files (guest_state.h): JSON through json-c, replaced by rename, trusted only if no one
- * but root (or the caller, for tests) can have written them.
+ * Reads and writes guests' state files (guest_state.h): JSON through json-c, replaced by rename,
+ * trusted only if no one but root (or the caller, for tests) can have written them.
  */
 #include "guest_state.h"
 
@@ -67,7 +67,8 @@ static struct json_object *state_to_json(const struct guest_state *state)
     json_object_object_add(object, "ready", json_object_new_boolean(state->ready));
     if (state->ready) {
         json_object_object_add(object, "console_port", json_object_new_int64(state->console_port));
-        json_object_object_add(object, "console_gfn", json_object_new_int64((int64_t)state->console_gfn));
+        json_object_object_add(object, "console_gfn",
+                               json_object_new_int64((int64_t)state->console_gfn));
     }
     json_object_object_add(object, "store", json_object_new_boolean(state->store));
     add_string(object, "on_poweroff", state->on_poweroff);
@@ -97,7 +98,8 @@ static int write_all(int fd, const char *data, size_t len)
     return 0;
 }
 
-/* The text goes to a file of its own first, so that a full file system leaves the old state in place. */
+/* The text goes to a file of its own first, so that a full file system leaves the old state in
+ * place. */
 static int replace_file(const char *path, const char *temporary, const char *text)
 {
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -199,7 +201,8 @@ static bool take_string(struct json_object *object, const char *key, char *out, 
     struct json_object *member;
     const char *value;
 
-    if (!json_object_object_get_ex(object, key, &member) || !json_object_is_type(member, json_type_string)) {
+    if (!json_object_object_get_ex(object, key, &member) ||
+        !json_object_is_type(member, json_type_string)) {
         return false;
     }
     value = json_object_get_string(member);
@@ -214,7 +217,8 @@ static char *dup_string(struct json_object *object, const char *key)
 {
     struct json_object *member;
 
-    if (!json_object_object_get_ex(object, key, &member) || !json_object_is_type(member, json_type_string)) {
+    if (!json_object_object_get_ex(object, key, &member) ||
+        !json_object_is_type(member, json_type_string)) {
         return NULL;
     }
     return strdup(json_object_get_string(member));
@@ -226,7 +230,8 @@ static bool take_number(struct json_object *object, const char *key, int64_t max
     struct json_object *member;
     int64_t value;
 
-    if (!json_object_object_get_ex(object, key, &member) || !json_object_is_type(member, json_type_int)) {
+    if (!json_object_object_get_ex(object, key, &member) ||
+        !json_object_is_type(member, json_type_int)) {
         return false;
     }
     value = json_object_get_int64(member);
@@ -248,8 +253,9 @@ static int state_from_json(struct json_object *object, unsigned domid, struct gu
 {
     int64_t number, port = 0, gfn = 0;
 
-    if (!json_object_is_type(object, json_type_object) || !take_number(object, "domid", 0x7fef, &number) ||
-        number != domid || !take_string(object, "name", state->name, sizeof(state->name)) ||
+    if (!json_object_is_type(object, json_type_object) ||
+        !take_number(object, "domid", 0x7fef, &number) || number != domid ||
+        !take_string(object, "name", state->name, sizeof(state->name)) ||
         !take_string(object, "uuid", state->uuid, sizeof(state->uuid))) {
         return -EINVAL;
     }

@@ -1,27 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Builds a PVH guest with libxenguest (build.h). The order of the calls is the one that the library and the hypervisor expect: image,
- * domain, limits, memory, tables, contents, registers.
+ * Builds a PVH guest with libxenguest (build.h). The order of the calls is the one that the library
+ * and the hypervisor expect: image, domain, limits, memory, tables, contents, registers.
  */
 #include "build.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xen/hvm/params.h>
 #include <xenctrl.h>
 #include <xenguest.h>
-#include <xen/hvm/params.h>
 
 #include "../libs/acpi_build.h"
 #include "kernel_trim.h"
 #include "xl.h"
 
-#define MIB ((uint64_t)1 << 20)
+#define MIB  ((uint64_t)1 << 20)
 #define GIB4 ((uint64_t)1 << 32)
-#define KERNEL_MAX (512 * MIB) /* unpacked: what a hostile image may take of the control domain's memory */
-#define IMAGE_SLACK (2 * MIB)  /* start info, command line, and page tables of the guest's first steps */
+#define KERNEL_MAX                                                                                 \
+    (512 * MIB) /* unpacked: what a hostile image may take of the control domain's memory */
+#define IMAGE_SLACK                                                                                \
+    (2 * MIB) /* start info, command line, and page tables of the guest's first steps */
 
 /* Local APIC, ACPI tables and the library's special pages lie above this: RAM goes around it. */
 #define HOLE_START GUEST_ACPI_ADDRESS
@@ -56,7 +59,8 @@ static int check_machine(struct build *b)
     b->hap = (phys.capabilities & XEN_SYSCTL_PHYSCAP_hap) != 0;
     b->grant_v2 = (phys.capabilities & XEN_SYSCTL_PHYSCAP_gnttab_v2) != 0;
     for (unsigned i = 0; i < cfg->nr_pins; i++) {
-        if (!cpu_set_is_all(&cfg->pins[i], CPU_SET_MAX) && cpu_set_last(&cfg->pins[i]) > phys.max_cpu_id) {
+        if (!cpu_set_is_all(&cfg->pins[i], CPU_SET_MAX) &&
+            cpu_set_last(&cfg->pins[i]) > phys.max_cpu_id) {
             guest_cfg_error(cfg, stderr, cfg->cpus_line, "cpus: there is no CPU %u, the last is %u",
                             cpu_set_last(&cfg->pins[i]), phys.max_cpu_id);
             return -1;
@@ -67,7 +71,9 @@ static int check_machine(struct build *b)
     b->need_kb = cfg->memory_mb * 1024ull + page_tables_kb;
     b->free_kb = phys.free_pages * (XC_PAGE_SIZE / 1024);
     if (b->need_kb > b->free_kb) {
-        guest_cfg_error(cfg, stderr, cfg->memory_line, "memory = %u: the guest needs %" PRIu64 " MiB, and %" PRIu64 " MiB are free",
+        guest_cfg_error(cfg, stderr, cfg->memory_line,
+                        "memory = %u: the guest needs %" PRIu64 " MiB, and %" PRIu64
+                        " MiB are free",
                         cfg->memory_mb, b->need_kb / 1024, b->free_kb / 1024);
         return -1;
     }
@@ -78,7 +84,8 @@ static int find_cached(struct build *b)
 {
     int rc = kernel_cache_find(KERNEL_CACHE_DIR, b->key, &b->cached);
 
-    /* Without a ramdisk behind it, the library would put the start info where the kernel's zeros were cut off. */
+    /* Without a ramdisk behind it, the library would put the start info where the kernel's zeros
+     * were cut off. */
     if (rc == 0 && b->cached.end != 0 && b->cfg->ramdisk == NULL) {
         rc = kernel_untrim(b->cached.map, b->cached.size, b->cached.end);
         if (rc != 0) {
@@ -116,22 +123,26 @@ static int place_image(struct build *b)
     struct xc_dom_image *dom = b->dom;
     const uint64_t ram = b->cfg->memory_mb * MIB;
     const uint64_t low = ram < HOLE_START ? ram : HOLE_START;
-    const uint64_t end = b->cached.end > dom->kernel_seg.vend ? b->cached.end : dom->kernel_seg.vend;
+    const uint64_t end =
+        b->cached.end > dom->kernel_seg.vend ? b->cached.end : dom->kernel_seg.vend;
 
     if (dom->kernel_seg.vstart >= end || end > low || low - end < IMAGE_SLACK) {
-        guest_cfg_error(b->cfg, stderr, b->cfg->memory_line, "memory = %u: the kernel alone needs %" PRIu64 " MiB",
-                        b->cfg->memory_mb, end / MIB + 1 + IMAGE_SLACK / MIB);
+        guest_cfg_error(b->cfg, stderr, b->cfg->memory_line,
+                        "memory = %u: the kernel alone needs %" PRIu64 " MiB", b->cfg->memory_mb,
+                        end / MIB + 1 + IMAGE_SLACK / MIB);
         return -1;
     }
     b->kernel_end = end;
     if (dom->num_modules > 0) {
-        /* A place of our own choice: the library then loads the ramdisk as it is, and the guest unpacks it. */
+        /* A place of our own choice: the library then loads the ramdisk as it is, and the guest
+         * unpacks it. */
         const uint64_t start = (end + XC_PAGE_SIZE - 1) & ~(uint64_t)(XC_PAGE_SIZE - 1);
 
         if (dom->modules[0].size > low || low - dom->modules[0].size < start + IMAGE_SLACK) {
             guest_cfg_error(b->cfg, stderr, b->cfg->ramdisk_line,
-                            "ramdisk: its %" PRIu64 " MiB and the kernel do not fit into memory = %u", dom->modules[0].size / MIB + 1,
-                            b->cfg->memory_mb);
+                            "ramdisk: its %" PRIu64
+                            " MiB and the kernel do not fit into memory = %u",
+                            dom->modules[0].size / MIB + 1, b->cfg->memory_mb);
             return -1;
         }
         dom->modules[0].seg.vstart = start;
@@ -208,8 +219,8 @@ static int set_paging_memory(struct build *b)
 {
     const uint64_t kb = 4ull * (256ull * b->cfg->maxvcpus + 2ull * b->cfg->maxmem_mb);
 
-    if (xc_set_paging_mempool_size(xl.xch, b->domid, ((kb + 1023) / 1024) * MIB) != 0 && errno != ENOSYS &&
-        errno != EOPNOTSUPP) {
+    if (xc_set_paging_mempool_size(xl.xch, b->domid, ((kb + 1023) / 1024) * MIB) != 0 &&
+        errno != ENOSYS && errno != EOPNOTSUPP) {
         return xl_hv_error("cannot give memory for page tables");
     }
     xl.last[0] = '\0';
@@ -308,14 +319,24 @@ static int set_limits(struct build *b)
     return 0;
 }
 
+/* Invariant TSC is for guests whose TSC is left alone, on a machine that has it (AMD APM vol 3,
+ * E.4.7). */
+static bool wants_invariant_tsc(const struct guest_cfg *cfg)
+{
+    unsigned a, b, c, d;
+
+    return cfg->tsc_mode == 2 && __get_cpuid(0x80000007, &a, &b, &c, &d) != 0 &&
+           (d & (1u << 8)) != 0;
+}
+
 int build_create(struct build *b)
 {
-    if (create_domain(b) != 0 || set_limits(b) != 0 || set_paging_memory(b) != 0 || set_affinity(b) != 0 ||
-        set_weight(b) != 0 || open_channels(b) != 0) {
+    if (create_domain(b) != 0 || set_limits(b) != 0 || set_paging_memory(b) != 0 ||
+        set_affinity(b) != 0 || set_weight(b) != 0 || open_channels(b) != 0) {
         return -1;
     }
-    /* Invariant TSC is for guests that never migrate; without migration here, only a TSC that is left alone earns it. */
-    if (xc_cpuid_apply_policy(xl.xch, b->domid, false, NULL, 0, true, b->cfg->tsc_mode == 2, false, NULL, NULL) != 0) {
+    if (xc_cpuid_apply_policy(xl.xch, b->domid, false, NULL, 0, true, wants_invariant_tsc(b->cfg),
+                              false, NULL, NULL) != 0) {
         return xl_hv_error("cannot set what CPU the guest sees");
     }
     return 0;
@@ -327,7 +348,8 @@ static int give_tables(struct build *b)
     struct xc_hvm_firmware_module *module = &b->dom->acpi_modules[0];
 
     b->acpi = calloc(1, size);
-    if (b->acpi == NULL || guest_acpi_build(b->acpi, size, GUEST_ACPI_ADDRESS, b->cfg->vcpus, b->cfg->maxvcpus) != 0) {
+    if (b->acpi == NULL ||
+        guest_acpi_build(b->acpi, size, GUEST_ACPI_ADDRESS, b->cfg->vcpus, b->cfg->maxvcpus) != 0) {
         return xl_error("cannot make the ACPI tables");
     }
     module->data = b->acpi;
@@ -340,7 +362,8 @@ static int give_memory_map(struct build *b)
 {
     struct xc_dom_image *dom = b->dom;
     struct e820entry *map = xc_dom_malloc(dom, 3 * sizeof(*map));
-    const uint64_t tables = (b->dom->acpi_modules[0].length + XC_PAGE_SIZE - 1) & ~(uint64_t)(XC_PAGE_SIZE - 1);
+    const uint64_t tables =
+        (b->dom->acpi_modules[0].length + XC_PAGE_SIZE - 1) & ~(uint64_t)(XC_PAGE_SIZE - 1);
     uint32_t n = 0;
 
     if (map == NULL) {
@@ -365,7 +388,8 @@ static int set_parameters(struct build *b)
 
     /* A guest that finds a store waits for it: without a xenstored it must see none. */
     if (xc_hvm_param_set(xl.xch, b->domid, HVM_PARAM_CONSOLE_EVTCHN, b->console_port) != 0 ||
-        xc_hvm_param_set(xl.xch, b->domid, HVM_PARAM_STORE_EVTCHN, store ? b->store_port : 0) != 0 ||
+        xc_hvm_param_set(xl.xch, b->domid, HVM_PARAM_STORE_EVTCHN, store ? b->store_port : 0) !=
+            0 ||
         (!store && xc_hvm_param_set(xl.xch, b->domid, HVM_PARAM_STORE_PFN, 0) != 0)) {
         return xl_hv_error("cannot set the guest's parameters");
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Builds a PVH guest with libxenguest, in two halves: what can be refused before a domain exists, and the domain itself.
+ * Builds a PVH guest with libxenguest, in two halves: what can be refused before a domain exists,
+ * and the domain itself.
  */
 #ifndef TOOLS_BUILD_H
 #define TOOLS_BUILD_H
@@ -23,21 +24,23 @@ struct build {
     uint32_t domid; /* 0: not created */
     uint32_t console_port, store_port;
     uint64_t console_gfn, store_gfn;
-    uint64_t kernel_end; /* physical address behind the kernel, with what the library does not know of */
+    uint64_t
+        kernel_end; /* physical address behind the kernel, with what the library does not know of */
     uint64_t need_kb, free_kb; /* memory the guest takes, memory there is */
     bool hap, grant_v2;
 };
 
 /*
- * Reads and unpacks the kernel and checks the configuration against it and the machine. Creates nothing. Complaints go to
- * standard error. Returns 0 or -1; build_release() in either case.
+ * Reads and unpacks the kernel and checks the configuration against it and the machine. Creates
+ * nothing. Complaints go to standard error. Returns 0 or -1; build_release() in either case.
  */
 int build_prepare(struct build *b, const struct guest_cfg *cfg);
 
 /* Creates the domain with its limits: paused, without memory. Sets domid. Returns 0 or -1. */
 int build_create(struct build *b);
 
-/* Fills the domain: memory, kernel, tables, registers. On error the domain is the caller's to destroy. Returns 0 or -1. */
+/* Fills the domain: memory, kernel, tables, registers. On error the domain is the caller's to
+ * destroy. Returns 0 or -1. */
 int build_fill(struct build *b);
 
 /* Remembers the unpacked kernel for the next time. Best done when the guest already runs. */

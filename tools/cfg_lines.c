@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Scans configuration text for "key =" and "key +=" at the beginning of statements (cfg_lines.h): outside of strings, comments and
- * brackets.
+ * Scans configuration text for "key =" and "key +=" at the beginning of statements (cfg_lines.h):
+ * outside of strings, comments and brackets.
  */
 #include "cfg_lines.h"
 

@@ -101,7 +101,8 @@ static int rename_locked(uint32_t domid, const char *name)
     }
     guest_state_free(&state);
     if (rc != 0) {
-        return xl_error("domain %u cannot be renamed: %s", domid, rc == -ENOENT ? "xl-lite did not create it" : strerror(-rc));
+        return xl_error("domain %u cannot be renamed: %s", domid,
+                        rc == -ENOENT ? "xl-lite did not create it" : strerror(-rc));
     }
     if (xl_store_works()) {
         xl_store_write(domid, "name", name);
@@ -119,8 +120,8 @@ int cmd_rename(int argc, char **argv)
         return status;
     }
     if (!name_is_fine(argv[optind + 1])) {
-        xl_error("'%s' is no name: 1 to %d characters without spaces or slashes, not all digits", argv[optind + 1],
-                 STATE_NAME_MAX);
+        xl_error("'%s' is no name: 1 to %d characters without spaces or slashes, not all digits",
+                 argv[optind + 1], STATE_NAME_MAX);
         return XL_USAGE;
     }
     if (xl_find_guest(argv[optind], &domid, "rename") != 0) {
@@ -151,11 +152,20 @@ static int parse_memory(const char *text, uint64_t *kb)
     }
     if (!isdigit((unsigned char)text[len - 1])) {
         switch (tolower((unsigned char)text[len - 1])) {
-        case 'k': unit = 1; break;
-        case 'm': unit = 1024; break;
-        case 'g': unit = 1024 * 1024; break;
-        case 't': unit = 1024 * 1024 * 1024; break;
-        default: return -1;
+        case 'k':
+            unit = 1;
+            break;
+        case 'm':
+            unit = 1024;
+            break;
+        case 'g':
+            unit = 1024 * 1024;
+            break;
+        case 't':
+            unit = 1024 * 1024 * 1024;
+            break;
+        default:
+            return -1;
         }
         used--;
     }
@@ -196,7 +206,8 @@ int cmd_mem_set(int argc, char **argv)
     snprintf(number, sizeof(number), "%llu", (unsigned long long)kb);
     if (target == NULL || xl_store_write(domid, "memory/target", number) != 0) {
         free(target);
-        xl_error("domain %u cannot be asked: its balloon driver listens to xenstore, and no xenstored ran when it was created",
+        xl_error("domain %u cannot be asked: its balloon driver listens to xenstore, and no "
+                 "xenstored ran when it was created",
                  domid);
         return XL_FAILED;
     }
@@ -229,7 +240,8 @@ static int parse_map(const char *text, xc_cpumap_t *map)
 
 static int pin(uint32_t domid, const char *vcpu_text, xc_cpumap_t hard, xc_cpumap_t soft)
 {
-    const uint32_t flags = (hard != NULL ? XEN_VCPUAFFINITY_HARD : 0) | (soft != NULL ? XEN_VCPUAFFINITY_SOFT : 0);
+    const uint32_t flags =
+        (hard != NULL ? XEN_VCPUAFFINITY_HARD : 0) | (soft != NULL ? XEN_VCPUAFFINITY_SOFT : 0);
     uint64_t first = 0, last;
     xc_domaininfo_t info;
 
@@ -255,7 +267,8 @@ static int pin(uint32_t domid, const char *vcpu_text, xc_cpumap_t hard, xc_cpuma
 
 int cmd_vcpu_pin(int argc, char **argv)
 {
-    static const struct option options[] = { { "force", no_argument, NULL, 'f' }, { NULL, 0, NULL, 0 } };
+    static const struct option options[] = { { "force", no_argument, NULL, 'f' },
+                                             { NULL, 0, NULL, 0 } };
     xc_cpumap_t hard = NULL, soft = NULL;
     int option, status = XL_USAGE;
     uint32_t domid;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * xl-lite console: joins this terminal to a guest's console, which xl-dmd keeps and offers as a socket of raw bytes. Ctrl-] detaches.
+ * xl-lite console: joins this terminal to a guest's console, which xl-dmd keeps and offers as a
+ * socket of raw bytes. Ctrl-] detaches.
  */
 #include <errno.h>
 #include <poll.h>

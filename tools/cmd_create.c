@@ -47,10 +47,14 @@ static struct json_object *config_to_json(const struct guest_cfg *cfg)
         json_object_array_add(pins, json_object_new_string(text));
     }
     json_object_object_add(o, "cpus", pins);
-    json_object_object_add(o, "cpu_weight", json_object_new_int64(cfg->cpu_weight != 0 ? cfg->cpu_weight : 256));
-    json_object_object_add(o, "on_poweroff", json_object_new_string(guest_action_names[cfg->on_poweroff]));
-    json_object_object_add(o, "on_reboot", json_object_new_string(guest_action_names[cfg->on_reboot]));
-    json_object_object_add(o, "on_crash", json_object_new_string(guest_action_names[cfg->on_crash]));
+    json_object_object_add(o, "cpu_weight",
+                           json_object_new_int64(cfg->cpu_weight != 0 ? cfg->cpu_weight : 256));
+    json_object_object_add(o, "on_poweroff",
+                           json_object_new_string(guest_action_names[cfg->on_poweroff]));
+    json_object_object_add(o, "on_reboot",
+                           json_object_new_string(guest_action_names[cfg->on_reboot]));
+    json_object_object_add(o, "on_crash",
+                           json_object_new_string(guest_action_names[cfg->on_crash]));
     json_object_object_add(o, "tsc_mode", json_object_new_int64(cfg->tsc_mode));
     json_object_object_add(o, "timer_mode", json_object_new_int64(cfg->timer_mode));
     return o;
@@ -60,14 +64,19 @@ static void add_plan(struct json_object *o, const struct build *b)
 {
     struct json_object *plan = json_object_new_object();
 
-    json_object_object_add(plan, "kernel_start", json_object_new_int64((int64_t)b->dom->kernel_seg.vstart));
+    json_object_object_add(plan, "kernel_start",
+                           json_object_new_int64((int64_t)b->dom->kernel_seg.vstart));
     json_object_object_add(plan, "kernel_end", json_object_new_int64((int64_t)b->kernel_end));
     if (b->dom->num_modules > 0) {
-        json_object_object_add(plan, "ramdisk_start", json_object_new_int64((int64_t)b->dom->modules[0].seg.vstart));
-        json_object_object_add(plan, "ramdisk_size", json_object_new_int64((int64_t)b->dom->modules[0].size));
+        json_object_object_add(plan, "ramdisk_start",
+                               json_object_new_int64((int64_t)b->dom->modules[0].seg.vstart));
+        json_object_object_add(plan, "ramdisk_size",
+                               json_object_new_int64((int64_t)b->dom->modules[0].size));
     }
-    json_object_object_add(plan, "ram_below_4g", json_object_new_int64((int64_t)b->dom->lowmem_end));
-    json_object_object_add(plan, "ram_end_above_4g", json_object_new_int64((int64_t)b->dom->highmem_end));
+    json_object_object_add(plan, "ram_below_4g",
+                           json_object_new_int64((int64_t)b->dom->lowmem_end));
+    json_object_object_add(plan, "ram_end_above_4g",
+                           json_object_new_int64((int64_t)b->dom->highmem_end));
     json_object_object_add(plan, "memory_needed_kb", json_object_new_int64((int64_t)b->need_kb));
     json_object_object_add(plan, "memory_free_kb", json_object_new_int64((int64_t)b->free_kb));
     json_object_object_add(o, "plan", plan);
@@ -87,7 +96,8 @@ static int dry_run(const struct guest_cfg *cfg)
     if (rc == 0) {
         o = config_to_json(cfg);
         add_plan(o, &b);
-        puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+        puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY |
+                                                   JSON_C_TO_STRING_NOSLASHESCAPE));
         json_object_put(o);
         build_keep_kernel(&b);
     }
@@ -99,8 +109,10 @@ static int dry_run(const struct guest_cfg *cfg)
 static int parse(int argc, char **argv, struct arguments *a)
 {
     static const struct option options[] = {
-        { "dryrun", no_argument, NULL, 'n' },  { "quiet", no_argument, NULL, 'q' },
-        { "defconfig", required_argument, NULL, 'f' }, { NULL, 0, NULL, 0 },
+        { "dryrun", no_argument, NULL, 'n' },
+        { "quiet", no_argument, NULL, 'q' },
+        { "defconfig", required_argument, NULL, 'f' },
+        { NULL, 0, NULL, 0 },
     };
     int option, status = XL_USAGE;
 
@@ -108,14 +120,29 @@ static int parse(int argc, char **argv, struct arguments *a)
     a->start.monitor = true;
     while ((option = xl_getopt(argc, argv, "pcnqFef:", options, &status)) != -1) {
         switch (option) {
-        case 'p': a->start.paused = true; break;
-        case 'c': a->console = true; break;
-        case 'n': a->dry_run = true; break;
-        case 'q': a->quiet = true; break;
-        case 'F': a->start.foreground = true; break;
-        case 'e': a->start.monitor = false; break;
-        case 'f': a->file = optarg; break;
-        default: exit(status);
+        case 'p':
+            a->start.paused = true;
+            break;
+        case 'c':
+            a->console = true;
+            break;
+        case 'n':
+            a->dry_run = true;
+            break;
+        case 'q':
+            a->quiet = true;
+            break;
+        case 'F':
+            a->start.foreground = true;
+            break;
+        case 'e':
+            a->start.monitor = false;
+            break;
+        case 'f':
+            a->file = optarg;
+            break;
+        default:
+            exit(status);
         }
     }
     if (a->file == NULL && optind < argc) {

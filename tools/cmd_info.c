@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * xl-lite info, dmesg and uptime: what the hypervisor says about itself and the machine, and for how long domains exist.
+ * xl-lite info, dmesg and uptime: what the hypervisor says about itself and the machine, and for
+ * how long domains exist.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -57,17 +58,22 @@ static void print_capabilities(struct lines *lines, const xc_physinfo_t *phys)
         uint32_t bit;
         const char *name;
     } caps[] = {
-        { XEN_SYSCTL_PHYSCAP_pv, "pv" }, { XEN_SYSCTL_PHYSCAP_hvm, "hvm" },
-        { XEN_SYSCTL_PHYSCAP_directio, "hvm_directio" }, { XEN_SYSCTL_PHYSCAP_hap, "hap" },
-        { XEN_SYSCTL_PHYSCAP_shadow, "shadow" }, { XEN_SYSCTL_PHYSCAP_iommu_hap_pt_share, "iommu_hap_pt_share" },
-        { XEN_SYSCTL_PHYSCAP_gnttab_v1, "gnttab-v1" }, { XEN_SYSCTL_PHYSCAP_gnttab_v2, "gnttab-v2" },
+        { XEN_SYSCTL_PHYSCAP_pv, "pv" },
+        { XEN_SYSCTL_PHYSCAP_hvm, "hvm" },
+        { XEN_SYSCTL_PHYSCAP_directio, "hvm_directio" },
+        { XEN_SYSCTL_PHYSCAP_hap, "hap" },
+        { XEN_SYSCTL_PHYSCAP_shadow, "shadow" },
+        { XEN_SYSCTL_PHYSCAP_iommu_hap_pt_share, "iommu_hap_pt_share" },
+        { XEN_SYSCTL_PHYSCAP_gnttab_v1, "gnttab-v1" },
+        { XEN_SYSCTL_PHYSCAP_gnttab_v2, "gnttab-v2" },
     };
     char text[160] = "";
     size_t used = 0;
 
     for (size_t i = 0; i < sizeof(caps) / sizeof(caps[0]); i++) {
         if ((phys->capabilities & caps[i].bit) != 0) {
-            used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", used != 0 ? " " : "", caps[i].name);
+            used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", used != 0 ? " " : "",
+                                     caps[i].name);
         }
     }
     line(lines, "virt_caps", text);
@@ -93,7 +99,8 @@ static int print_machine(struct lines *lines)
         number(lines, "cpu_khz", phys.cpu_khz);
     }
     for (int i = 0; i < 8; i++) {
-        used += (size_t)snprintf(caps + used, sizeof(caps) - used, "%s%08x", i != 0 ? ":" : "", phys.hw_cap[i]);
+        used += (size_t)snprintf(caps + used, sizeof(caps) - used, "%s%08x", i != 0 ? ":" : "",
+                                 phys.hw_cap[i]);
     }
     line(lines, "hw_caps", caps);
     print_capabilities(lines, &phys);
@@ -108,11 +115,16 @@ static int print_machine(struct lines *lines)
 static const char *scheduler_name(int id)
 {
     switch (id) {
-    case XEN_SCHEDULER_CREDIT: return "credit";
-    case XEN_SCHEDULER_CREDIT2: return "credit2";
-    case XEN_SCHEDULER_RTDS: return "rtds";
-    case XEN_SCHEDULER_NULL: return "null";
-    default: return "unknown";
+    case XEN_SCHEDULER_CREDIT:
+        return "credit";
+    case XEN_SCHEDULER_CREDIT2:
+        return "credit2";
+    case XEN_SCHEDULER_RTDS:
+        return "rtds";
+    case XEN_SCHEDULER_NULL:
+        return "null";
+    default:
+        return "unknown";
     }
 }
 
@@ -141,7 +153,8 @@ static int print_hypervisor(struct lines *lines)
     number(lines, "xen_major", (unsigned)version >> 16);
     number(lines, "xen_minor", (unsigned)version & 0xffff);
     line(lines, "xen_extra", extra);
-    snprintf(text, sizeof(text), "%u.%u%.16s", (unsigned)version >> 16, (unsigned)version & 0xffff, extra);
+    snprintf(text, sizeof(text), "%u.%u%.16s", (unsigned)version >> 16, (unsigned)version & 0xffff,
+             extra);
     line(lines, "xen_version", text);
     line(lines, "xen_caps", caps);
     line(lines, "xen_scheduler", scheduler_name(scheduler));
@@ -159,7 +172,8 @@ static int print_hypervisor(struct lines *lines)
 
 int cmd_info(int argc, char **argv)
 {
-    static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { NULL, 0, NULL, 0 } };
+    static const struct option options[] = { { "json", no_argument, NULL, 'j' },
+                                             { NULL, 0, NULL, 0 } };
     struct lines lines = { .text = true };
     int option, status = XL_USAGE;
 
@@ -179,13 +193,15 @@ int cmd_info(int argc, char **argv)
     print_host(&lines);
     status = print_machine(&lines) == 0 && print_hypervisor(&lines) == 0 ? XL_OK : XL_FAILED;
     if (!lines.text && status == XL_OK) {
-        puts(json_object_to_json_string_ext(lines.json, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+        puts(json_object_to_json_string_ext(lines.json, JSON_C_TO_STRING_PRETTY |
+                                                            JSON_C_TO_STRING_NOSLASHESCAPE));
     }
     json_object_put(lines.json);
     return status;
 }
 
-/* The log goes round in the hypervisor: pieces are asked for until there is no more, so that a long one comes whole. */
+/* The log goes round in the hypervisor: pieces are asked for until there is no more, so that a long
+ * one comes whole. */
 static int print_log(bool clear)
 {
     unsigned size = 16384;
@@ -223,7 +239,8 @@ static int print_log(bool clear)
 
 int cmd_dmesg(int argc, char **argv)
 {
-    static const struct option options[] = { { "clear", no_argument, NULL, 'c' }, { NULL, 0, NULL, 0 } };
+    static const struct option options[] = { { "clear", no_argument, NULL, 'c' },
+                                             { NULL, 0, NULL, 0 } };
     int option, status = XL_USAGE;
     bool clear = false;
 
@@ -278,13 +295,13 @@ static void print_uptime(const xc_domaininfo_t *info, bool brief)
     }
     if (brief) {
         strftime(clock_text, sizeof(clock_text), "%H:%M:%S", localtime_r(&now, &tm));
-        printf("%s up %s%2u:%02u, %s (%u)\n", clock_text, days, (unsigned)(up / 3600 % 24), (unsigned)(up / 60 % 60), name,
-               info->domain);
+        printf("%s up %s%2u:%02u, %s (%u)\n", clock_text, days, (unsigned)(up / 3600 % 24),
+               (unsigned)(up / 60 % 60), name, info->domain);
         return;
     }
     if (up >= 0) {
-        snprintf(clock_text, sizeof(clock_text), "%2u:%02u:%02u", (unsigned)(up / 3600 % 24), (unsigned)(up / 60 % 60),
-                 (unsigned)(up % 60));
+        snprintf(clock_text, sizeof(clock_text), "%2u:%02u:%02u", (unsigned)(up / 3600 % 24),
+                 (unsigned)(up / 60 % 60), (unsigned)(up % 60));
     }
     printf("%-32s %5u %s%s\n", name, info->domain, days, clock_text);
 }

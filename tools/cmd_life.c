@@ -76,8 +76,10 @@ static int ask(uint32_t domid, const char *request, bool fall_back)
         }
         return xl_hv_error("domain %u has no power button", domid);
     }
-    return xl_error("domain %u cannot be asked to %s: no xenstored ran when it was created (on its console: %s; by force: "
-                    "xl-lite destroy)", domid, request, request);
+    return xl_error("domain %u cannot be asked to %s: no xenstored ran when it was created (on its "
+                    "console: %s; by force: "
+                    "xl-lite destroy)",
+                    domid, request, request);
 }
 
 /* Returns when the domain is shut down, restarted under another number, or gone. */
@@ -86,7 +88,8 @@ static void wait_down(uint32_t domid)
     const struct timespec nap = { .tv_nsec = 100 * 1000 * 1000 };
     xc_domaininfo_t info;
 
-    while (xl_domain_info(domid, &info) == 1 && (info.flags & (XEN_DOMINF_shutdown | XEN_DOMINF_dying)) == 0) {
+    while (xl_domain_info(domid, &info) == 1 &&
+           (info.flags & (XEN_DOMINF_shutdown | XEN_DOMINF_dying)) == 0) {
         nanosleep(&nap, NULL);
     }
 }
@@ -98,7 +101,8 @@ static int ask_all(const char *request, bool wait, bool fall_back)
     int rc = count < 0 ? -1 : 0;
 
     for (int i = 0; i < count; i++) {
-        if (list[i].domain != 0 && (list[i].flags & (XEN_DOMINF_shutdown | XEN_DOMINF_dying)) == 0 &&
+        if (list[i].domain != 0 &&
+            (list[i].flags & (XEN_DOMINF_shutdown | XEN_DOMINF_dying)) == 0 &&
             ask(list[i].domain, request, fall_back) != 0) {
             rc = -1;
         }
@@ -115,18 +119,28 @@ static int ask_all(const char *request, bool wait, bool fall_back)
 static int shutdown_or_reboot(int argc, char **argv, const char *request)
 {
     static const struct option options[] = {
-        { "all", no_argument, NULL, 'a' }, { "wait", no_argument, NULL, 'w' }, { NULL, 0, NULL, 0 },
+        { "all", no_argument, NULL, 'a' },
+        { "wait", no_argument, NULL, 'w' },
+        { NULL, 0, NULL, 0 },
     };
     bool all = false, wait = false, fall_back = false;
     int option, status = XL_USAGE;
     uint32_t domid;
 
-    while ((option = xl_getopt(argc, argv, strcmp(request, "reboot") == 0 ? "aF" : "awF", options, &status)) != -1) {
+    while ((option = xl_getopt(argc, argv, strcmp(request, "reboot") == 0 ? "aF" : "awF", options,
+                               &status)) != -1) {
         switch (option) {
-        case 'a': all = true; break;
-        case 'w': wait = true; break;
-        case 'F': fall_back = true; break;
-        default: return status;
+        case 'a':
+            all = true;
+            break;
+        case 'w':
+            wait = true;
+            break;
+        case 'F':
+            fall_back = true;
+            break;
+        default:
+            return status;
         }
     }
     if (xl_arguments(argc, all ? 0 : 1, all ? 0 : 1) != 0) {

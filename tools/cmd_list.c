@@ -48,7 +48,8 @@ static struct json_object *domain_json(const xc_domaininfo_t *info)
     json_object_object_add(o, "state", json_object_new_string(letters));
     json_object_object_add(o, "cpu_time_ns", json_object_new_int64((int64_t)info->cpu_time));
     if ((info->flags & XEN_DOMINF_shutdown) != 0) {
-        json_object_object_add(o, "shutdown_reason", json_object_new_int64(xl_shutdown_reason(info)));
+        json_object_object_add(o, "shutdown_reason",
+                               json_object_new_int64(xl_shutdown_reason(info)));
     }
     return o;
 }
@@ -65,8 +66,11 @@ static struct json_object *long_json(const xc_domaininfo_t *info)
     json_object_object_add(o, "flags", json_object_new_int64(info->flags));
     json_object_object_add(o, "cpupool", json_object_new_int64(info->cpupool));
     if (info->domain != 0 && xl_domain_state(info, &state) == 0) {
-        json_object_object_add(config, "file", state.config_file != NULL ? json_object_new_string(state.config_file) : NULL);
-        json_object_object_add(config, "text", state.config != NULL ? json_object_new_string(state.config) : NULL);
+        json_object_object_add(config, "file",
+                               state.config_file != NULL ? json_object_new_string(state.config_file)
+                                                         : NULL);
+        json_object_object_add(config, "text",
+                               state.config != NULL ? json_object_new_string(state.config) : NULL);
         json_object_object_add(config, "on_poweroff", json_object_new_string(state.on_poweroff));
         json_object_object_add(config, "on_reboot", json_object_new_string(state.on_reboot));
         json_object_object_add(config, "on_crash", json_object_new_string(state.on_crash));
@@ -84,7 +88,8 @@ static struct json_object *long_json(const xc_domaininfo_t *info)
 
 static void print_json(struct json_object *o)
 {
-    puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+    puts(json_object_to_json_string_ext(o,
+                                        JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
     json_object_put(o);
 }
 
@@ -94,8 +99,9 @@ static void print_row(const xc_domaininfo_t *info, bool verbose)
 
     xl_domain_name(info, name);
     state_letters(info, letters);
-    printf("%-40s %5u %5" PRIu64 " %5u     %s  %8.1f", name[0] != '\0' ? name : "(null)", info->domain, memory_mb(info),
-           info->nr_online_vcpus, letters, (double)info->cpu_time / 1e9);
+    printf("%-40s %5u %5" PRIu64 " %5u     %s  %8.1f", name[0] != '\0' ? name : "(null)",
+           info->domain, memory_mb(info), info->nr_online_vcpus, letters,
+           (double)info->cpu_time / 1e9);
     if (verbose) {
         uuid_format(info->handle, uuid);
         printf(" %s", uuid);
@@ -145,8 +151,10 @@ static int pick_domains(const char *argument, xc_domaininfo_t **list)
 int cmd_list(int argc, char **argv)
 {
     static const struct option options[] = {
-        { "long", no_argument, NULL, 'l' }, { "verbose", no_argument, NULL, 'v' },
-        { "json", no_argument, NULL, 'j' }, { NULL, 0, NULL, 0 },
+        { "long", no_argument, NULL, 'l' },
+        { "verbose", no_argument, NULL, 'v' },
+        { "json", no_argument, NULL, 'j' },
+        { NULL, 0, NULL, 0 },
     };
     bool verbose = false, details = false, json = false;
     xc_domaininfo_t *list = NULL;
@@ -154,10 +162,17 @@ int cmd_list(int argc, char **argv)
 
     while ((option = xl_getopt(argc, argv, "lv", options, &status)) != -1) {
         switch (option) {
-        case 'l': details = true; break;
-        case 'v': verbose = true; break;
-        case 'j': json = true; break;
-        default: return status;
+        case 'l':
+            details = true;
+            break;
+        case 'v':
+            verbose = true;
+            break;
+        case 'j':
+            json = true;
+            break;
+        default:
+            return status;
         }
     }
     if (xl_arguments(argc, 0, 1) != 0) {
@@ -212,14 +227,16 @@ static int read_vcpu(const xc_domaininfo_t *info, unsigned vcpu, int cpus, struc
 
     memset(row, 0, sizeof(*row));
     if (hard != NULL && soft != NULL && xc_vcpu_getinfo(xl.xch, info->domain, vcpu, &v) == 0 &&
-        xc_vcpu_getaffinity(xl.xch, info->domain, (int)vcpu, hard, soft, XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT) == 0) {
+        xc_vcpu_getaffinity(xl.xch, info->domain, (int)vcpu, hard, soft,
+                            XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT) == 0) {
         xl_domain_name(info, row->name);
         row->domid = info->domain;
         row->vcpu = vcpu;
         row->time_ns = v.cpu_time;
         if (v.online != 0) {
             snprintf(row->cpu, sizeof(row->cpu), "%u", v.cpu);
-            snprintf(row->state, sizeof(row->state), "%c%c-", v.running != 0 ? 'r' : '-', v.blocked != 0 ? 'b' : '-');
+            snprintf(row->state, sizeof(row->state), "%c%c-", v.running != 0 ? 'r' : '-',
+                     v.blocked != 0 ? 'b' : '-');
         } else {
             strcpy(row->cpu, "-");
             strcpy(row->state, "--p");
@@ -240,7 +257,8 @@ static struct json_object *vcpu_json(const struct vcpu_row *row)
     json_object_object_add(o, "name", json_object_new_string(row->name));
     json_object_object_add(o, "domid", json_object_new_int64(row->domid));
     json_object_object_add(o, "vcpu", json_object_new_int64(row->vcpu));
-    json_object_object_add(o, "cpu", row->cpu[0] == '-' ? NULL : json_object_new_int64(atoi(row->cpu)));
+    json_object_object_add(o, "cpu",
+                           row->cpu[0] == '-' ? NULL : json_object_new_int64(atoi(row->cpu)));
     json_object_object_add(o, "state", json_object_new_string(row->state));
     json_object_object_add(o, "cpu_time_ns", json_object_new_int64((int64_t)row->time_ns));
     json_object_object_add(o, "hard_affinity", json_object_new_string(row->hard));
@@ -259,8 +277,8 @@ static int list_vcpus(const xc_domaininfo_t *info, int cpus, struct json_object 
         if (array != NULL) {
             json_object_array_add(array, vcpu_json(&row));
         } else {
-            printf("%-32s %5u %5u %5s   %s %9.1f  %s / %s\n", row.name, row.domid, row.vcpu, row.cpu, row.state,
-                   (double)row.time_ns / 1e9, row.hard, row.soft);
+            printf("%-32s %5u %5u %5s   %s %9.1f  %s / %s\n", row.name, row.domid, row.vcpu,
+                   row.cpu, row.state, (double)row.time_ns / 1e9, row.hard, row.soft);
         }
     }
     return 0;
@@ -289,7 +307,8 @@ static int list_vcpus_of(int argc, char **argv, int cpus, struct json_object *ar
 
 int cmd_vcpu_list(int argc, char **argv)
 {
-    static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { NULL, 0, NULL, 0 } };
+    static const struct option options[] = { { "json", no_argument, NULL, 'j' },
+                                             { NULL, 0, NULL, 0 } };
     struct json_object *array = NULL;
     int option, rc, status = XL_USAGE;
     xc_physinfo_t phys;
@@ -308,7 +327,8 @@ int cmd_vcpu_list(int argc, char **argv)
         return XL_FAILED;
     }
     if (array == NULL) {
-        printf("%-32s %5s %5s %5s %5s %9s %s\n", "Name", "ID", "VCPU", "CPU", "State", "Time(s)", "Affinity (Hard / Soft)");
+        printf("%-32s %5s %5s %5s %5s %9s %s\n", "Name", "ID", "VCPU", "CPU", "State", "Time(s)",
+               "Affinity (Hard / Soft)");
     }
     rc = list_vcpus_of(argc, argv, (int)phys.max_cpu_id + 1, array);
     if (array != NULL && rc == 0) {

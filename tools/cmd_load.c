@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * xl-lite load: copies files or text into the memory of a paused guest. With create -p before and unpause after it, the second of
- * three steps that start a guest with contents of one's own.
+ * xl-lite load: copies files or text into the memory of a paused guest. With create -p before and
+ * unpause after it, the second of three steps that start a guest with contents of one's own.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 
 #include "xl.h"
 
-#define ADDRESS_MAX ((uint64_t)1 << 48)
+#define ADDRESS_MAX   ((uint64_t)1 << 48)
 #define PAGES_AT_ONCE 512
 
 struct piece {
@@ -45,7 +45,8 @@ static int map_file(const char *path, struct piece *piece)
     if (map == MAP_FAILED) {
         return xl_error("%s: %s", path, strerror(errno));
     }
-    *piece = (struct piece){ .what = path, .data = map, .size = (size_t)st.st_size, .mapped = true };
+    *piece =
+        (struct piece){ .what = path, .data = map, .size = (size_t)st.st_size, .mapped = true };
     return 0;
 }
 
@@ -73,7 +74,8 @@ static int copy_pages(uint32_t domid, const struct piece *piece, uint64_t gfn, s
     }
     xenforeignmemory_close(memory);
     if (map == NULL) {
-        return xl_hv_error("%s: the guest has no memory somewhere from 0x%" PRIx64 " on", piece->what, from);
+        return xl_hv_error("%s: the guest has no memory somewhere from 0x%" PRIx64 " on",
+                           piece->what, from);
     }
     return 0;
 }
@@ -83,7 +85,8 @@ static int load_piece(uint32_t domid, const struct piece *piece)
     const uint64_t last = (piece->address + piece->size - 1) >> XC_PAGE_SHIFT;
 
     for (uint64_t gfn = piece->address >> XC_PAGE_SHIFT; gfn <= last; gfn += PAGES_AT_ONCE) {
-        const size_t count = last - gfn + 1 < PAGES_AT_ONCE ? (size_t)(last - gfn + 1) : PAGES_AT_ONCE;
+        const size_t count =
+            last - gfn + 1 < PAGES_AT_ONCE ? (size_t)(last - gfn + 1) : PAGES_AT_ONCE;
 
         if (copy_pages(domid, piece, gfn, count) != 0) {
             return -1;
@@ -99,7 +102,9 @@ static int next_piece(int argc, char **argv, int *at, struct piece *piece)
         if (*at + 1 >= argc || argv[*at + 1][0] == '\0') {
             return xl_error("-s needs a text");
         }
-        *piece = (struct piece){ .what = "the text", .data = argv[*at + 1], .size = strlen(argv[*at + 1]) };
+        *piece = (struct piece){ .what = "the text",
+                                 .data = argv[*at + 1],
+                                 .size = strlen(argv[*at + 1]) };
         *at += 2;
     } else if (argv[*at][0] == '-') {
         return xl_error("'%s' belongs behind a file or text", argv[*at]);
@@ -109,7 +114,8 @@ static int next_piece(int argc, char **argv, int *at, struct piece *piece)
         (*at)++;
     }
     if (*at < argc && strcmp(argv[*at], "-a") == 0) {
-        if (*at + 1 >= argc || xl_number(argv[*at + 1], ADDRESS_MAX - piece->size, &piece->address) != 0) {
+        if (*at + 1 >= argc ||
+            xl_number(argv[*at + 1], ADDRESS_MAX - piece->size, &piece->address) != 0) {
             return xl_error("-a needs an address");
         }
         *at += 2;

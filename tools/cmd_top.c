@@ -59,8 +59,10 @@ static int take_sample(struct sample *sample)
     return sample->count < 0 ? -1 : 0;
 }
 
-/* CPU time used since the sample before, in per cent of one CPU. A new domain counts from its birth. */
-static double cpu_percent(const struct sample *before, const struct sample *now, const xc_domaininfo_t *info)
+/* CPU time used since the sample before, in per cent of one CPU. A new domain counts from its
+ * birth. */
+static double cpu_percent(const struct sample *before, const struct sample *now,
+                          const xc_domaininfo_t *info)
 {
     uint64_t used = info->cpu_time;
 
@@ -68,30 +70,38 @@ static double cpu_percent(const struct sample *before, const struct sample *now,
         return 0;
     }
     for (int i = 0; i < before->count; i++) {
-        if (before->list[i].domain == info->domain && memcmp(before->list[i].handle, info->handle, 16) == 0) {
-            used = info->cpu_time >= before->list[i].cpu_time ? info->cpu_time - before->list[i].cpu_time : 0;
+        if (before->list[i].domain == info->domain &&
+            memcmp(before->list[i].handle, info->handle, 16) == 0) {
+            used = info->cpu_time >= before->list[i].cpu_time
+                       ? info->cpu_time - before->list[i].cpu_time
+                       : 0;
         }
     }
     return 100.0 * (double)used / (double)(now->when_ns - before->when_ns);
 }
 
-static void print_sample(const struct sample *before, const struct sample *now, const xc_physinfo_t *phys)
+static void print_sample(const struct sample *before, const struct sample *now,
+                         const xc_physinfo_t *phys)
 {
     const uint64_t page_kb = XC_PAGE_SIZE / 1024;
 
-    printf("%d domains, %u CPUs, memory: %" PRIu64 "k total, %" PRIu64 "k free\n", now->count, phys->nr_cpus,
-           phys->total_pages * page_kb, phys->free_pages * page_kb);
-    printf("%-24s %-6s %10s %7s %12s %7s %5s\n", "NAME", "STATE", "CPU(sec)", "CPU(%)", "MEM(k)", "MEM(%)", "VCPUS");
+    printf("%d domains, %u CPUs, memory: %" PRIu64 "k total, %" PRIu64 "k free\n", now->count,
+           phys->nr_cpus, phys->total_pages * page_kb, phys->free_pages * page_kb);
+    printf("%-24s %-6s %10s %7s %12s %7s %5s\n", "NAME", "STATE", "CPU(sec)", "CPU(%)", "MEM(k)",
+           "MEM(%)", "VCPUS");
     for (int i = 0; i < now->count; i++) {
         const xc_domaininfo_t *info = &now->list[i];
         char name[STATE_NAME_MAX + 1];
 
         xl_domain_name(info, name);
         printf("%-24.24s --%c%c%c%c %10.0f %7.1f %12" PRIu64 " %7.1f %5u\n", name,
-               (info->flags & XEN_DOMINF_blocked) != 0 ? 'b' : '-', (info->flags & XEN_DOMINF_dying) != 0 ? 'd' : '-',
-               (info->flags & XEN_DOMINF_paused) != 0 ? 'p' : '-', (info->flags & XEN_DOMINF_running) != 0 ? 'r' : '-',
-               (double)info->cpu_time / 1e9, cpu_percent(before, now, info), info->tot_pages * page_kb,
-               phys->total_pages > 0 ? 100.0 * (double)info->tot_pages / (double)phys->total_pages : 0.0,
+               (info->flags & XEN_DOMINF_blocked) != 0 ? 'b' : '-',
+               (info->flags & XEN_DOMINF_dying) != 0 ? 'd' : '-',
+               (info->flags & XEN_DOMINF_paused) != 0 ? 'p' : '-',
+               (info->flags & XEN_DOMINF_running) != 0 ? 'r' : '-', (double)info->cpu_time / 1e9,
+               cpu_percent(before, now, info), info->tot_pages * page_kb,
+               phys->total_pages > 0 ? 100.0 * (double)info->tot_pages / (double)phys->total_pages
+                                     : 0.0,
                info->nr_online_vcpus);
     }
     fflush(stdout);
@@ -142,8 +152,10 @@ static int show(unsigned seconds, uint64_t times, bool batch)
 int cmd_top(int argc, char **argv)
 {
     static const struct option options[] = {
-        { "batch", no_argument, NULL, 'b' }, { "delay", required_argument, NULL, 'd' },
-        { "iterations", required_argument, NULL, 'n' }, { NULL, 0, NULL, 0 },
+        { "batch", no_argument, NULL, 'b' },
+        { "delay", required_argument, NULL, 'd' },
+        { "iterations", required_argument, NULL, 'n' },
+        { NULL, 0, NULL, 0 },
     };
     uint64_t seconds = 3, times = 0;
     int option, status = XL_USAGE;
@@ -153,7 +165,8 @@ int cmd_top(int argc, char **argv)
         if (option == 'b') {
             batch = true;
         } else if (option == 'd' || option == 'n') {
-            if (xl_number(optarg, option == 'd' ? 3600 : UINT32_MAX, option == 'd' ? &seconds : &times) != 0 ||
+            if (xl_number(optarg, option == 'd' ? 3600 : UINT32_MAX,
+                          option == 'd' ? &seconds : &times) != 0 ||
                 (option == 'd' ? seconds : times) == 0) {
                 xl_error("-%c needs a number, not '%s'", option, optarg);
                 return XL_USAGE;

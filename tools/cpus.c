@@ -132,7 +132,8 @@ void cpu_set_format(const struct cpu_set *set, unsigned nr_cpus, char *out, size
         while (last + 1 < nr_cpus && cpu_set_test(set, last + 1)) {
             last++;
         }
-        used += (size_t)snprintf(out + used, size - used, last > i ? "%s%u-%u" : "%s%u", used != 0 ? "," : "", i, last);
+        used += (size_t)snprintf(out + used, size - used, last > i ? "%s%u-%u" : "%s%u",
+                                 used != 0 ? "," : "", i, last);
         i = last;
     }
 }

@@ -15,7 +15,8 @@ struct cpu_set {
     uint64_t bits[CPU_SET_MAX / 64];
 };
 
-/* Parses text; "all" is every CPU up to CPU_SET_MAX. Returns 0, or -EINVAL (also for an empty set). */
+/* Parses text; "all" is every CPU up to CPU_SET_MAX. Returns 0, or -EINVAL (also for an empty set).
+ */
 int cpu_set_parse(const char *text, struct cpu_set *set);
 
 bool cpu_set_test(const struct cpu_set *set, unsigned cpu);
@@ -25,7 +26,8 @@ bool cpu_set_is_all(const struct cpu_set *set, unsigned nr_cpus);
 /* Highest CPU of a set that is not empty. */
 unsigned cpu_set_last(const struct cpu_set *set);
 
-/* Writes the set as ranges ("0-3,6"), or "all" if it has every one of nr_cpus CPUs. Truncates to size. */
+/* Writes the set as ranges ("0-3,6"), or "all" if it has every one of nr_cpus CPUs. Truncates to
+ * size. */
 void cpu_set_format(const struct cpu_set *set, unsigned nr_cpus, char *out, size_t size);
 
 #endif

@@ -12,21 +12,22 @@
 #include "guest_cfg.h"
 
 struct start_options {
-    bool paused;            /* leave it paused */
-    bool monitor;           /* keep a process that carries out on_poweroff and so on */
-    bool foreground;        /* that process is this one */
+    bool paused;             /* leave it paused */
+    bool monitor;            /* keep a process that carries out on_poweroff and so on */
+    bool foreground;         /* that process is this one */
     const char *config_file; /* absolute path for the state file, or NULL */
 };
 
 /*
- * Creates the guest, and on any error (or when this process is killed) leaves nothing of it. The connection to the hypervisor must be
- * closed: guards are forked before it is opened. Returns 0 and the domain's number, or -1 after having said why.
+ * Creates the guest, and on any error (or when this process is killed) leaves nothing of it. The
+ * connection to the hypervisor must be closed: guards are forked before it is opened. Returns 0 and
+ * the domain's number, or -1 after having said why.
  */
 int guest_start(struct guest_cfg *cfg, const struct start_options *options, uint32_t *domid);
 
 /*
- * Watches the domain until it is gone and does what the configuration says when it shuts down. A restart may change its number.
- * Returns the exit code.
+ * Watches the domain until it is gone and does what the configuration says when it shuts down. A
+ * restart may change its number. Returns the exit code.
  */
 int guest_watch(struct guest_cfg *cfg, const struct start_options *options, uint32_t domid);
 
@@ -38,8 +39,9 @@ struct guard {
 };
 
 /*
- * Forks the guard of the guest with that UUID. Returns 0 in the caller. In the guard itself it returns 1 once the guest is built and
- * guard_release() asked for a monitor; *domid is then the guest's. -1: cannot fork (said why).
+ * Forks the guard of the guest with that UUID. Returns 0 in the caller. In the guard itself it
+ * returns 1 once the guest is built and guard_release() asked for a monitor; *domid is then the
+ * guest's. -1: cannot fork (said why).
  */
 int guard_start(struct guard *guard, const uint8_t uuid[16], uint32_t *domid);
 

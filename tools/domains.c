@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Domains as xl-lite's commands see them: numbers from the hypervisor, names from state files (or xenstore, for domains that others
- * created).
+ * Domains as xl-lite's commands see them: numbers from the hypervisor, names from state files (or
+ * xenstore, for domains that others created).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -27,7 +27,8 @@ int xl_domains(xc_domaininfo_t **list)
             return xl_error("out of memory");
         }
         all = more;
-        got = xc_domain_getinfolist(xl.xch, count > 0 ? all[count - 1].domain + 1u : 0, DOMAINS_AT_ONCE, all + count);
+        got = xc_domain_getinfolist(xl.xch, count > 0 ? all[count - 1].domain + 1u : 0,
+                                    DOMAINS_AT_ONCE, all + count);
         if (got < 0) {
             free(all);
             return xl_hv_error("cannot list domains");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guard of a guest that is being built: a process in a session of its own that waits on a pipe. If the pipe closes without the
- * word that all is well, because the builder failed or was killed, it destroys whatever domain has the guest's UUID. It later
- * becomes the guest's monitor.
+ * The guard of a guest that is being built: a process in a session of its own that waits on a pipe.
+ * If the pipe closes without the word that all is well, because the builder failed or was killed,
+ * it destroys whatever domain has the guest's UUID. It later becomes the guest's monitor.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,8 +36,8 @@ static void destroy_by_uuid(const uint8_t uuid[16])
     }
     count = xl_domains(&list);
     for (int i = 0; i < count; i++) {
-        if (list[i].domain != 0 && memcmp(list[i].handle, uuid, 16) == 0 && (list[i].flags & XEN_DOMINF_dying) == 0 &&
-            xl_domain_destroy(list[i].domain) != 0) {
+        if (list[i].domain != 0 && memcmp(list[i].handle, uuid, 16) == 0 &&
+            (list[i].flags & XEN_DOMINF_dying) == 0 && xl_domain_destroy(list[i].domain) != 0) {
             xl_hv_error("cannot remove the unfinished domain %u", list[i].domain);
         }
     }

@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads guest.cfg with libxlutil and checks every value (guest_cfg.h). A key that nobody knows is worth a warning; a value that
- * makes no sense ends it.
+ * Reads guest.cfg with libxlutil and checks every value (guest_cfg.h). A key that nobody knows is
+ * worth a warning; a value that makes no sense ends it.
  */
 #include "guest_cfg.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <libxlutil.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "../libs/guest_state.h"
 #include "cfg_lines.h"
@@ -21,8 +18,10 @@
 const char *const guest_action_names[ACTION_COUNT] = { "destroy", "restart", "preserve" };
 
 static const char *const known_keys[] = {
-    "name", "uuid", "type", "builder", "kernel", "ramdisk", "cmdline", "extra", "root", "memory", "maxmem", "vcpus", "maxvcpus",
-    "cpus", "cpu_weight", "on_poweroff", "on_reboot", "on_crash", "serial", "pci", "tsc_mode", "timer_mode",
+    "name",     "uuid",  "type",       "builder",     "kernel",    "ramdisk",
+    "cmdline",  "extra", "root",       "memory",      "maxmem",    "vcpus",
+    "maxvcpus", "cpus",  "cpu_weight", "on_poweroff", "on_reboot", "on_crash",
+    "serial",   "pci",   "tsc_mode",   "timer_mode",
 };
 
 /* What one reading of a configuration works with. */
@@ -35,7 +34,8 @@ struct reader {
     int rc;
 };
 
-static void complain(const struct guest_cfg *cfg, FILE *report, int line, const char *what, const char *format, va_list args)
+static void complain(const struct guest_cfg *cfg, FILE *report, int line, const char *what,
+                     const char *format, va_list args)
 {
     if (line > cfg->text_lines) {
         fprintf(report, "command line: %s: ", what);
@@ -69,7 +69,8 @@ static int line_of(const struct reader *r, const char *key)
     return 0;
 }
 
-static void __attribute__((format(printf, 3, 4))) bad(struct reader *r, const char *key, const char *format, ...)
+static void __attribute__((format(printf, 3, 4)))
+bad(struct reader *r, const char *key, const char *format, ...)
 {
     va_list args;
 
@@ -79,7 +80,8 @@ static void __attribute__((format(printf, 3, 4))) bad(struct reader *r, const ch
     r->rc = -EINVAL;
 }
 
-static void __attribute__((format(printf, 3, 4))) warn(struct reader *r, int line, const char *format, ...)
+static void __attribute__((format(printf, 3, 4)))
+warn(struct reader *r, int line, const char *format, ...)
 {
     va_list args;
 
@@ -174,7 +176,9 @@ static void read_identity(struct reader *r)
         bad(r, "name", "name is missing");
     } else if (name != NULL && !name_is_fine(name)) {
         bad(r, "name",
-            "name must be 1 to %d characters without spaces or slashes, not all digits, and not Domain-0", STATE_NAME_MAX);
+            "name must be 1 to %d characters without spaces or slashes, not all digits, and not "
+            "Domain-0",
+            STATE_NAME_MAX);
     }
     r->cfg->name = copy_string(r, name);
     if (uuid != NULL) {
@@ -204,7 +208,8 @@ static void read_cmdline(struct reader *r)
 
     if (cmdline != NULL) {
         if (extra != NULL || root != NULL) {
-            warn(r, line_of(r, extra != NULL ? "extra" : "root"), "ignored, because cmdline is given");
+            warn(r, line_of(r, extra != NULL ? "extra" : "root"),
+                 "ignored, because cmdline is given");
         }
         line = strdup(cmdline);
     } else if (asprintf(&line, "%s%s%s%s", root != NULL ? "root=" : "", root != NULL ? root : "",
@@ -214,7 +219,8 @@ static void read_cmdline(struct reader *r)
     if (line == NULL) {
         bad(r, "cmdline", "out of memory");
     } else if (strlen(line) > CFG_MAX_CMDLINE) {
-        bad(r, cmdline != NULL ? "cmdline" : "extra", "the command line is longer than %d characters", CFG_MAX_CMDLINE);
+        bad(r, cmdline != NULL ? "cmdline" : "extra",
+            "the command line is longer than %d characters", CFG_MAX_CMDLINE);
     }
     r->cfg->cmdline = line;
 }
@@ -237,11 +243,13 @@ static void read_sizes(struct reader *r)
 {
     struct guest_cfg *cfg = r->cfg;
 
-    if (!get_number(r, "memory", CFG_MIN_MEMORY_MB, CFG_MAX_MEMORY_MB, &cfg->memory_mb) && line_of(r, "memory") == 0) {
+    if (!get_number(r, "memory", CFG_MIN_MEMORY_MB, CFG_MAX_MEMORY_MB, &cfg->memory_mb) &&
+        line_of(r, "memory") == 0) {
         bad(r, "memory", "memory is missing (MiB)");
     }
     cfg->maxmem_mb = cfg->memory_mb;
-    if (get_number(r, "maxmem", CFG_MIN_MEMORY_MB, CFG_MAX_MEMORY_MB, &cfg->maxmem_mb) && cfg->memory_mb > cfg->maxmem_mb) {
+    if (get_number(r, "maxmem", CFG_MIN_MEMORY_MB, CFG_MAX_MEMORY_MB, &cfg->maxmem_mb) &&
+        cfg->memory_mb > cfg->maxmem_mb) {
         bad(r, "maxmem", "maxmem = %u is less than memory = %u", cfg->maxmem_mb, cfg->memory_mb);
     }
     cfg->vcpus = 1;
@@ -264,14 +272,16 @@ static bool add_pin(struct reader *r, const char *text)
     }
     cfg->pins = pins;
     if (cpu_set_parse(text, &pins[cfg->nr_pins]) != 0) {
-        bad(r, "cpus", "cpus: '%s' is no set of CPUs (as \"0-3,^1\", \"all\"; numbers below %d)", text, CPU_SET_MAX);
+        bad(r, "cpus", "cpus: '%s' is no set of CPUs (as \"0-3,^1\", \"all\"; numbers below %d)",
+            text, CPU_SET_MAX);
         return false;
     }
     cfg->nr_pins++;
     return true;
 }
 
-/* cpus = "0-3": every vCPU on these; cpus = ["0", "2"]: vCPU 0 on 0, vCPU 1 on 2; vCPUs without an entry are free. */
+/* cpus = "0-3": every vCPU on these; cpus = ["0", "2"]: vCPU 0 on 0, vCPU 1 on 2; vCPUs without an
+ * entry are free. */
 static void read_cpus(struct reader *r)
 {
     XLU_ConfigList *list = NULL;
@@ -309,7 +319,8 @@ static void read_cpus(struct reader *r)
     }
 }
 
-static void read_action(struct reader *r, const char *key, enum guest_action standard, enum guest_action *out)
+static void read_action(struct reader *r, const char *key, enum guest_action standard,
+                        enum guest_action *out)
 {
     const char *text = get_string(r, key);
 
@@ -327,7 +338,8 @@ static void read_action(struct reader *r, const char *key, enum guest_action sta
 }
 
 /* A mode is one of its names, or its number. */
-static void read_mode(struct reader *r, const char *key, const char *const *names, unsigned count, unsigned *out)
+static void read_mode(struct reader *r, const char *key, const char *const *names, unsigned count,
+                      unsigned *out)
 {
     const char *text = NULL;
     long number;
@@ -352,8 +364,8 @@ static void read_mode(struct reader *r, const char *key, const char *const *name
 static void read_modes(struct reader *r)
 {
     static const char *const tsc[] = { "default", "always_emulate", "native" };
-    static const char *const timer[] = { "delay_for_missed_ticks", "no_delay_for_missed_ticks", "no_missed_ticks_pending",
-                                         "one_missed_tick_pending" };
+    static const char *const timer[] = { "delay_for_missed_ticks", "no_delay_for_missed_ticks",
+                                         "no_missed_ticks_pending", "one_missed_tick_pending" };
     const char *serial = NULL;
 
     r->cfg->timer_mode = 1;
@@ -361,7 +373,8 @@ static void read_modes(struct reader *r)
     read_mode(r, "timer_mode", timer, 4, &r->cfg->timer_mode);
     serial = line_of(r, "serial") != 0 ? get_string(r, "serial") : NULL;
     if (serial != NULL && strcmp(serial, "none") != 0) {
-        warn(r, line_of(r, "serial"), "serial is ignored: a pvh guest has no serial port, its console is hvc0");
+        warn(r, line_of(r, "serial"),
+             "serial is ignored: a pvh guest has no serial port, its console is hvc0");
     }
 }
 
@@ -427,12 +440,15 @@ static int check_override(const char *text, FILE *report)
         rc = -EINVAL;
     }
     if (rc == -EINVAL) {
-        fprintf(report, "command line: error: '%s' is no assignment (strings need quotes: 'name=\"x\"')\n", text);
+        fprintf(report,
+                "command line: error: '%s' is no assignment (strings need quotes: 'name=\"x\"')\n",
+                text);
     }
     return rc;
 }
 
-static int join_text(struct guest_cfg *cfg, const char *text, size_t len, char *const *overrides, unsigned nr, FILE *report)
+static int join_text(struct guest_cfg *cfg, const char *text, size_t len, char *const *overrides,
+                     unsigned nr, FILE *report)
 {
     size_t total = len + 2, used = len;
 
@@ -443,7 +459,8 @@ static int join_text(struct guest_cfg *cfg, const char *text, size_t len, char *
         total += strlen(overrides[i]) + 1;
     }
     if (total > CFG_MAX_TEXT) {
-        return guest_cfg_error(cfg, report, 0, "the configuration is larger than %d bytes", CFG_MAX_TEXT);
+        return guest_cfg_error(cfg, report, 0, "the configuration is larger than %d bytes",
+                               CFG_MAX_TEXT);
     }
     if (memchr(text, '\0', len) != NULL) {
         return guest_cfg_error(cfg, report, 0, "this is no text: it contains a zero byte");
@@ -466,8 +483,8 @@ static int join_text(struct guest_cfg *cfg, const char *text, size_t len, char *
     return 0;
 }
 
-int guest_cfg_parse(struct guest_cfg *cfg, const char *source, const char *text, size_t len, char *const *overrides,
-                    unsigned nr, FILE *report)
+int guest_cfg_parse(struct guest_cfg *cfg, const char *source, const char *text, size_t len,
+                    char *const *overrides, unsigned nr, FILE *report)
 {
     struct reader *r;
     int rc;
@@ -498,77 +515,6 @@ int guest_cfg_parse(struct guest_cfg *cfg, const char *source, const char *text,
         }
     }
     free(r);
-    return rc;
-}
-
-/* Replaces a path by its absolute form and refuses what cannot be read. */
-static int check_file(struct guest_cfg *cfg, FILE *report, const char *key, int line, char **path)
-{
-    char *absolute = realpath(*path, NULL);
-    struct stat st;
-    int rc = 0;
-
-    if (absolute == NULL || stat(absolute, &st) != 0 || access(absolute, R_OK) != 0) {
-        rc = guest_cfg_error(cfg, report, line, "%s '%s': %s", key, *path, strerror(errno));
-    } else if (!S_ISREG(st.st_mode)) {
-        rc = guest_cfg_error(cfg, report, line, "%s '%s' is no regular file", key, *path);
-    } else if (st.st_size == 0) {
-        rc = guest_cfg_error(cfg, report, line, "%s '%s' is empty", key, *path);
-    }
-    if (rc != 0) {
-        free(absolute);
-        return rc;
-    }
-    free(*path);
-    *path = absolute;
-    return 0;
-}
-
-static ssize_t read_text(const char *path, char **text)
-{
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t used = 0, n = 0;
-
-    if (fd < 0) {
-        return -errno;
-    }
-    *text = malloc(CFG_MAX_TEXT + 1);
-    if (*text == NULL) {
-        close(fd);
-        return -ENOMEM;
-    }
-    while (used <= CFG_MAX_TEXT && (n = read(fd, *text + used, (size_t)(CFG_MAX_TEXT + 1 - used))) > 0) {
-        used += n;
-    }
-    if (n < 0) {
-        used = -errno;
-    } else if (used > CFG_MAX_TEXT) {
-        used = -EFBIG;
-    }
-    close(fd);
-    return used;
-}
-
-int guest_cfg_load(struct guest_cfg *cfg, const char *path, char *const *overrides, unsigned nr, FILE *report)
-{
-    char *text = NULL;
-    const ssize_t len = read_text(path, &text);
-    int rc;
-
-    memset(cfg, 0, sizeof(*cfg));
-    if (len < 0) {
-        fprintf(report, "%s: error: %s\n", path, strerror((int)-len));
-        free(text);
-        return -EINVAL;
-    }
-    rc = guest_cfg_parse(cfg, path, text, (size_t)len, overrides, nr, report);
-    free(text);
-    if (rc == 0) {
-        rc = check_file(cfg, report, "kernel", cfg->kernel_line, &cfg->kernel);
-    }
-    if (rc == 0 && cfg->ramdisk != NULL) {
-        rc = check_file(cfg, report, "ramdisk", cfg->ramdisk_line, &cfg->ramdisk);
-    }
     return rc;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guest.cfg: what a guest is to be, read from text in xl.cfg's syntax and checked completely before anything is created.
+ * guest.cfg: what a guest is to be, read from text in xl.cfg's syntax and checked completely before
+ * anything is created.
  */
 #ifndef TOOLS_GUEST_CFG_H
 #define TOOLS_GUEST_CFG_H
@@ -12,11 +13,11 @@
 
 #include "cpus.h"
 
-#define CFG_MAX_VCPUS 128
-#define CFG_MAX_CMDLINE 2047 /* Linux' COMMAND_LINE_SIZE less the terminating 0 */
+#define CFG_MAX_VCPUS     128
+#define CFG_MAX_CMDLINE   2047 /* Linux' COMMAND_LINE_SIZE less the terminating 0 */
 #define CFG_MIN_MEMORY_MB 8
 #define CFG_MAX_MEMORY_MB (8u << 20)
-#define CFG_MAX_TEXT (256 << 10) /* bytes of a configuration */
+#define CFG_MAX_TEXT      (256 << 10) /* bytes of a configuration */
 
 enum guest_action { ACTION_DESTROY, ACTION_RESTART, ACTION_PRESERVE, ACTION_COUNT };
 extern const char *const guest_action_names[ACTION_COUNT];
@@ -36,23 +37,27 @@ struct guest_cfg {
     enum guest_action on_poweroff, on_reboot, on_crash;
     unsigned tsc_mode;   /* XEN_DOMCTL_settscinfo's numbers */
     unsigned timer_mode; /* HVM_PARAM_TIMER_MODE's numbers */
-    char *text;          /* the whole text, with the overrides: what another program needs to create the guest again */
-    int kernel_line, ramdisk_line, memory_line, vcpus_line, cpus_line, name_line; /* 0: not in the text */
-    int text_lines;      /* lines of the file; those beyond are overrides */
+    char *text; /* the whole text, with the overrides: what another program needs to create the
+                   guest again */
+    int kernel_line, ramdisk_line, memory_line, vcpus_line, cpus_line,
+        name_line;  /* 0: not in the text */
+    int text_lines; /* lines of the file; those beyond are overrides */
 };
 
 /*
- * Reads text (len bytes, need not end in a 0) and the nr assignments "key=value" that override it. Complaints go to report as
- * "source:line: error: reason" or ": warning: ". Touches no file. Returns 0, or -EINVAL after having reported; cfg is valid
- * for guest_cfg_free() in either case.
+ * Reads text (len bytes, need not end in a 0) and the nr assignments "key=value" that override it.
+ * Complaints go to report as "source:line: error: reason" or ": warning: ". Touches no file.
+ * Returns 0, or -EINVAL after having reported; cfg is valid for guest_cfg_free() in either case.
  */
-int guest_cfg_parse(struct guest_cfg *cfg, const char *source, const char *text, size_t len, char *const *overrides,
-                    unsigned nr, FILE *report);
+int guest_cfg_parse(struct guest_cfg *cfg, const char *source, const char *text, size_t len,
+                    char *const *overrides, unsigned nr, FILE *report);
 
 /* The same for a file. Its kernel and ramdisk must exist and are made absolute. */
-int guest_cfg_load(struct guest_cfg *cfg, const char *path, char *const *overrides, unsigned nr, FILE *report);
+int guest_cfg_load(struct guest_cfg *cfg, const char *path, char *const *overrides, unsigned nr,
+                   FILE *report);
 
-/* Reports "source:line: error: ..." for a line of the text (0: the file as a whole). Returns -EINVAL. */
+/* Reports "source:line: error: ..." for a line of the text (0: the file as a whole). Returns
+ * -EINVAL. */
 int guest_cfg_error(const struct guest_cfg *cfg, FILE *report, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Keeps unpacked kernels in a directory (kernel_cache.h). A file is the kernel followed by a footer; without the right footer, owner
- * and mode it does not count, so neither a torn write nor another user can put a kernel into a guest.
+ * Keeps unpacked kernels in a directory (kernel_cache.h). A file is the kernel followed by a
+ * footer; without the right footer, owner and mode it does not count, so neither a torn write nor
+ * another user can put a kernel into a guest.
  */
 #include "kernel_cache.h"
 
@@ -34,8 +35,9 @@ int kernel_cache_key(const char *path, char key[KERNEL_CACHE_KEY])
         return -errno;
     }
     /* The change time cannot be set back: a file that was replaced in place has another key. */
-    snprintf(key, KERNEL_CACHE_KEY, "%llx-%llx-%llx-%llx.%lx-%llx.%lx", (unsigned long long)st.st_dev,
-             (unsigned long long)st.st_ino, (unsigned long long)st.st_size, (unsigned long long)st.st_mtim.tv_sec,
+    snprintf(key, KERNEL_CACHE_KEY, "%llx-%llx-%llx-%llx.%lx-%llx.%lx",
+             (unsigned long long)st.st_dev, (unsigned long long)st.st_ino,
+             (unsigned long long)st.st_size, (unsigned long long)st.st_mtim.tv_sec,
              st.st_mtim.tv_nsec, (unsigned long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
     return 0;
 }
@@ -62,8 +64,8 @@ static int map_file(int fd, struct kernel_cached *found)
     struct stat st;
     void *map;
 
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0 ||
-        st.st_size <= (off_t)sizeof(footer)) {
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
+        (st.st_mode & 077) != 0 || st.st_size <= (off_t)sizeof(footer)) {
         return -EPERM;
     }
     /* Private and writable: libelf's loader is not bound to leave its input alone. */
@@ -76,7 +78,8 @@ static int map_file(int fd, struct kernel_cached *found)
     found->size = found->map_size - sizeof(footer);
     memcpy(&footer, (const char *)map + found->size, sizeof(footer));
     found->end = footer.end;
-    if (memcmp(footer.magic, footer_magic, sizeof(footer_magic)) != 0 || footer.size != found->size) {
+    if (memcmp(footer.magic, footer_magic, sizeof(footer_magic)) != 0 ||
+        footer.size != found->size) {
         kernel_cache_release(found);
         return -EINVAL;
     }
@@ -110,7 +113,8 @@ void kernel_cache_release(struct kernel_cached *found)
     memset(found, 0, sizeof(*found));
 }
 
-/* Removes the file used longest ago if there are KERNEL_CACHE_FILES or more. Returns whether it removed one. */
+/* Removes the file used longest ago if there are KERNEL_CACHE_FILES or more. Returns whether it
+ * removed one. */
 static bool drop_oldest(int dirfd)
 {
     char oldest[KERNEL_CACHE_KEY + 32] = "";
@@ -203,7 +207,8 @@ int kernel_cache_keep(const char *dir, const char *key, const void *data, size_t
     }
     for (unsigned i = 0; i < 2 * KERNEL_CACHE_FILES && drop_oldest(dirfd); i++) {
     }
-    if (fstatvfs(dirfd, &fs) == 0 && fs.f_blocks != 0 && (uint64_t)fs.f_bavail * fs.f_frsize < 4 * (uint64_t)size) {
+    if (fstatvfs(dirfd, &fs) == 0 && fs.f_blocks != 0 &&
+        (uint64_t)fs.f_bavail * fs.f_frsize < 4 * (uint64_t)size) {
         rc = -ENOSPC;
     } else {
         rc = write_file(dirfd, key, data, size);

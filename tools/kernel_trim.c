@@ -14,18 +14,20 @@
 static bool header_is_fine(const Elf64_Ehdr *ehdr)
 {
     return memcmp(ehdr->e_ident, ELFMAG, SELFMAG) == 0 && ehdr->e_ident[EI_CLASS] == ELFCLASS64 &&
-           ehdr->e_ident[EI_DATA] == ELFDATA2LSB && ehdr->e_phentsize == sizeof(Elf64_Phdr) && ehdr->e_phnum > 0 &&
-           ehdr->e_phoff % 8 == 0 && ehdr->e_phoff <= KERNEL_TRIM_HEAD &&
+           ehdr->e_ident[EI_DATA] == ELFDATA2LSB && ehdr->e_phentsize == sizeof(Elf64_Phdr) &&
+           ehdr->e_phnum > 0 && ehdr->e_phoff % 8 == 0 && ehdr->e_phoff <= KERNEL_TRIM_HEAD &&
            ehdr->e_phnum <= (KERNEL_TRIM_HEAD - ehdr->e_phoff) / sizeof(Elf64_Phdr);
 }
 
 static bool segment_is_fine(const Elf64_Phdr *phdr, size_t size)
 {
-    return phdr->p_offset <= size && phdr->p_filesz <= size - phdr->p_offset && phdr->p_filesz <= phdr->p_memsz &&
-           phdr->p_memsz <= UINT32_MAX && phdr->p_paddr <= UINT32_MAX;
+    return phdr->p_offset <= size && phdr->p_filesz <= size - phdr->p_offset &&
+           phdr->p_filesz <= phdr->p_memsz && phdr->p_memsz <= UINT32_MAX &&
+           phdr->p_paddr <= UINT32_MAX;
 }
 
-/* The segment that ends last in memory, if it also ends last in the file; all that is loaded or read must be in order. */
+/* The segment that ends last in memory, if it also ends last in the file; all that is loaded or
+ * read must be in order. */
 static Elf64_Phdr *last_segment(Elf64_Phdr *phdrs, unsigned count, size_t size)
 {
     Elf64_Phdr *last = NULL;
@@ -47,8 +49,10 @@ static Elf64_Phdr *last_segment(Elf64_Phdr *phdrs, unsigned count, size_t size)
     return last;
 }
 
-/* Bytes of the segment up to its last one that is not zero, in whole pages, and never cutting into what another header points to. */
-static uint64_t useful_size(const uint8_t *image, const Elf64_Phdr *last, const Elf64_Phdr *phdrs, unsigned count)
+/* Bytes of the segment up to its last one that is not zero, in whole pages, and never cutting into
+ * what another header points to. */
+static uint64_t useful_size(const uint8_t *image, const Elf64_Phdr *last, const Elf64_Phdr *phdrs,
+                            unsigned count)
 {
     uint64_t size = last->p_filesz;
 
@@ -66,7 +70,8 @@ static uint64_t useful_size(const uint8_t *image, const Elf64_Phdr *last, const 
     return size < last->p_filesz ? size : last->p_filesz;
 }
 
-int kernel_trim(const void *image, size_t size, uint8_t head[KERNEL_TRIM_HEAD], size_t *kept, uint64_t *end)
+int kernel_trim(const void *image, size_t size, uint8_t head[KERNEL_TRIM_HEAD], size_t *kept,
+                uint64_t *end)
 {
     Elf64_Ehdr ehdr;
     Elf64_Phdr phdrs[KERNEL_TRIM_HEAD / sizeof(Elf64_Phdr)], *last;
@@ -85,7 +90,8 @@ int kernel_trim(const void *image, size_t size, uint8_t head[KERNEL_TRIM_HEAD], 
         return -EINVAL;
     }
     useful = useful_size(image, last, phdrs, ehdr.e_phnum);
-    if (useful == 0 || useful + PAGE > last->p_memsz || last->p_offset + useful < KERNEL_TRIM_HEAD) {
+    if (useful == 0 || useful + PAGE > last->p_memsz ||
+        last->p_offset + useful < KERNEL_TRIM_HEAD) {
         return -EINVAL;
     }
     *end = (last->p_paddr + last->p_memsz + PAGE - 1) & ~(PAGE - 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * xl-lite: makes and manages guests from the control domain, with the words of Xen's xl. This file has the table of commands and the
- * options that come before one.
+ * xl-lite: makes and manages guests from the control domain, with the words of Xen's xl. This file
+ * has the table of commands and the options that come before one.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,49 +16,60 @@
 static int cmd_help(int argc, char **argv);
 static int cmd_version(int argc, char **argv);
 
-#define OPT(flags, text) "  " flags "\t" text "\n"
-
 static const struct xl_command commands[] = {
-    { "create", cmd_create, "[options] <ConfigFile> [key=value ...]", "Create a guest from a configuration file",
-      OPT("-p", "Leave the guest paused")
-      OPT("-c", "Attach this terminal to the guest's console")
-      OPT("-n, --dryrun", "Check everything and show what would be done; create nothing")
-      OPT("-q, --quiet", "Say nothing but errors")
-      OPT("-F", "Stay in the foreground until the guest is gone")
-      OPT("-e", "Do not watch the guest: on_poweroff, on_reboot and on_crash have no effect")
-      OPT("-f FILE, --defconfig=FILE", "The configuration file") },
+    { "create", cmd_create, "[options] <ConfigFile> [key=value ...]",
+      "Create a guest from a configuration file",
+      "  -p                           Leave the guest paused\n"
+      "  -c                           Attach this terminal to the guest's console\n"
+      "  -n, --dryrun                 Check everything and show what would be done; create "
+      "nothing\n"
+      "  -q, --quiet                  Say nothing but errors\n"
+      "  -F                           Stay in the foreground until the guest is gone\n"
+      "  -e                           Do not watch the guest: no on_poweroff, on_reboot, on_crash\n"
+      "  -f FILE, --defconfig=FILE    The configuration file\n" },
     { "list", cmd_list, "[options] [Domain]", "List domains",
-      OPT("-l, --long", "All details and the configuration, as JSON")
-      OPT("-v, --verbose", "UUID and reason of a shutdown, too")
-      OPT("--json", "The table as JSON") },
+      "  -l, --long                   All details and the configuration, as JSON\n"
+      "  -v, --verbose                UUID and reason of a shutdown, too\n"
+      "  --json                       The table as JSON\n" },
     { "destroy", cmd_destroy, "<Domain>", "End a guest at once", NULL },
     { "shutdown", cmd_shutdown, "[options] <-a|Domain>", "Ask a guest to shut down",
-      OPT("-a, --all", "All guests")
-      OPT("-w, --wait", "Wait until they are shut down")
-      OPT("-F", "If it listens to no xenstore: press its ACPI power button") },
-    { "reboot", cmd_reboot, "[options] <-a|Domain>", "Ask a guest to reboot", OPT("-a, --all", "All guests") },
+      "  -a, --all                    All guests\n"
+      "  -w, --wait                   Wait until they are shut down\n"
+      "  -F                           If it listens to no xenstore: press its ACPI power "
+      "button\n" },
+    { "reboot", cmd_reboot, "[options] <-a|Domain>", "Ask a guest to reboot",
+      "  -a, --all                    All guests\n" },
     { "pause", cmd_pause, "<Domain>", "Stop a guest's vCPUs", NULL },
     { "unpause", cmd_unpause, "<Domain>", "Let a paused guest run", NULL },
-    { "console", cmd_console, "<Domain>", "Attach this terminal to a guest's console; Ctrl-] detaches", NULL },
+    { "console", cmd_console, "<Domain>",
+      "Attach this terminal to a guest's console; Ctrl-] detaches", NULL },
     { "load", cmd_load, "<Domain> {<File> | -s <String>} [-a <Address>] ...",
       "Copy files or strings into a paused guest's memory",
-      OPT("-s STRING", "This text instead of a file")
-      OPT("-a ADDRESS", "Guest-physical address for the file or text before it (0)") },
-    { "mem-set", cmd_mem_set, "<Domain> <MiB['m'|'g'|'k']>", "Set how much memory a guest should use", NULL },
-    { "vcpu-list", cmd_vcpu_list, "[--json] [Domain ...]", "List vCPUs, where they run and where they may run",
-      OPT("--json", "The table as JSON") },
-    { "vcpu-pin", cmd_vcpu_pin, "[-f] <Domain> <vCPU|all> <Hard affinity|-|all> [<Soft affinity|-|all>]",
-      "Set on which CPUs a vCPU may run", OPT("-f, --force", "Accepted as xl does; has no effect here") },
+      "  -s STRING                    This text instead of a file\n"
+      "  -a ADDRESS                   Guest-physical address for the file or text before "
+      "it (0)\n" },
+    { "mem-set", cmd_mem_set, "<Domain> <MiB['m'|'g'|'k']>",
+      "Set how much memory a guest should use", NULL },
+    { "vcpu-list", cmd_vcpu_list, "[--json] [Domain ...]",
+      "List vCPUs, where they run and where they may run",
+      "  --json                       The table as JSON\n" },
+    { "vcpu-pin", cmd_vcpu_pin,
+      "[-f] <Domain> <vCPU|all> <Hard affinity|-|all> [<Soft affinity|-|all>]",
+      "Set on which CPUs a vCPU may run",
+      "  -f, --force                  Accepted as xl does; has no effect here\n" },
     { "domid", cmd_domid, "<DomainName>", "Print a domain's number", NULL },
     { "domname", cmd_domname, "<DomainId>", "Print a domain's name", NULL },
     { "rename", cmd_rename, "<Domain> <NewName>", "Give a guest another name", NULL },
-    { "uptime", cmd_uptime, "[-s] [Domain ...]", "Print for how long domains exist", OPT("-s", "Short form") },
+    { "uptime", cmd_uptime, "[-s] [Domain ...]", "Print for how long domains exist",
+      "  -s                           Short form\n" },
     { "top", cmd_top, "[-b] [-d <Seconds>] [-n <Times>]", "Watch what domains use",
-      OPT("-b", "Batch: plain text, one table after the other")
-      OPT("-d SECONDS", "Time between two tables (3)")
-      OPT("-n TIMES", "End after that many tables") },
-    { "info", cmd_info, "[--json]", "Print what the machine and the hypervisor are", OPT("--json", "As JSON") },
-    { "dmesg", cmd_dmesg, "[-c]", "Print the hypervisor's log", OPT("-c, --clear", "Clear it, too") },
+      "  -b                           Batch: plain text, one table after the other\n"
+      "  -d SECONDS                   Time between two tables (3)\n"
+      "  -n TIMES                     End after that many tables\n" },
+    { "info", cmd_info, "[--json]", "Print what the machine and the hypervisor are",
+      "  --json                       As JSON\n" },
+    { "dmesg", cmd_dmesg, "[-c]", "Print the hypervisor's log",
+      "  -c, --clear                  Clear it, too\n" },
     { "version", cmd_version, "", "Print the version", NULL },
     { "help", cmd_help, "[Command]", "Print this, or a command's help", NULL },
 };
@@ -79,7 +90,8 @@ static void print_usage(FILE *out)
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
         fprintf(out, " %-12s %s\n", commands[i].name, commands[i].summary);
     }
-    fprintf(out, "\n-v tells more, -vv everything. 'xl-lite help <command>' has a command's options; see also xl-lite(1).\n");
+    fprintf(out, "\n-v tells more, -vv everything. 'xl-lite help <command>' has a command's "
+                 "options; see also xl-lite(1).\n");
 }
 
 static int cmd_help(int argc, char **argv)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Looks after a running guest: waits for it to shut down, then destroys, restarts or leaves it as its configuration says.
+ * Looks after a running guest: waits for it to shut down, then destroys, restarts or leaves it as
+ * its configuration says.
  *
- * It asks four times a second instead of binding VIRQ_DOM_EXC: that interrupt has room for one listener in the control domain, and
- * xenstored does not start without it.
+ * It asks four times a second instead of binding VIRQ_DOM_EXC: that interrupt has room for one
+ * listener in the control domain, and xenstored does not start without it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,7 +17,8 @@
 #include "xl.h"
 
 #define POLL_NS (250 * 1000 * 1000)
-#define RESTART_PAUSE_S 1 /* so that a guest that reboots at once does not take the machine for itself */
+#define RESTART_PAUSE_S                                                                            \
+    1 /* so that a guest that reboots at once does not take the machine for itself */
 
 static void say(const struct guest_cfg *cfg, const char *what)
 {

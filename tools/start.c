@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Starts a guest (create.h): guard, preparation, domain, contents, state file, go. Whatever fails in between, the guard or the
- * failing step itself takes the domain away again.
+ * Starts a guest (create.h): guard, preparation, domain, contents, state file, go. Whatever fails
+ * in between, the guard or the failing step itself takes the domain away again.
  */
 #include <errno.h>
 #include <signal.h>
@@ -18,14 +18,15 @@
 
 #define LOCK_TIMEOUT_MS 10000
 
-static void fill_state(struct guest_state *state, const struct guest_cfg *cfg, const struct start_options *options,
-                       const struct build *b)
+static void fill_state(struct guest_state *state, const struct guest_cfg *cfg,
+                       const struct start_options *options, const struct build *b)
 {
     memset(state, 0, sizeof(*state));
     state->domid = b->domid;
     snprintf(state->name, sizeof(state->name), "%s", cfg->name);
     uuid_format(cfg->uuid, state->uuid);
-    snprintf(state->on_poweroff, sizeof(state->on_poweroff), "%s", guest_action_names[cfg->on_poweroff]);
+    snprintf(state->on_poweroff, sizeof(state->on_poweroff), "%s",
+             guest_action_names[cfg->on_poweroff]);
     snprintf(state->on_reboot, sizeof(state->on_reboot), "%s", guest_action_names[cfg->on_reboot]);
     snprintf(state->on_crash, sizeof(state->on_crash), "%s", guest_action_names[cfg->on_crash]);
     state->config_file = (char *)options->config_file; /* borrowed: never freed through this copy */
@@ -41,15 +42,17 @@ static int write_state(const struct guest_state *state)
     return rc == 0 ? 0 : xl_error("cannot write to %s: %s", STATE_DOMAIN_DIR, strerror(-rc));
 }
 
-/* Guests whose builder and guard were both killed: their state file still says that they are being built. */
+/* Guests whose builder and guard were both killed: their state file still says that they are being
+ * built. */
 static void reap_orphans(const xc_domaininfo_t *list, int count)
 {
     for (int i = 0; i < count; i++) {
         struct guest_state state;
 
-        if (list[i].domain != 0 && xl_domain_state(&list[i], &state) == 0 && !state.ready && state.creator > 0 &&
-            kill((pid_t)state.creator, 0) != 0 && errno == ESRCH) {
-            xl_warn("removing the unfinished domain %u (%s): its builder is gone", list[i].domain, state.name);
+        if (list[i].domain != 0 && xl_domain_state(&list[i], &state) == 0 && !state.ready &&
+            state.creator > 0 && kill((pid_t)state.creator, 0) != 0 && errno == ESRCH) {
+            xl_warn("removing the unfinished domain %u (%s): its builder is gone", list[i].domain,
+                    state.name);
             xl_domain_destroy(list[i].domain);
         }
         if (list[i].domain != 0) {
@@ -77,7 +80,8 @@ static int check_unique(const struct guest_cfg *cfg)
         }
         xl_domain_name(&list[i], name);
         if (strcmp(name, cfg->name) == 0) {
-            guest_cfg_error(cfg, stderr, cfg->name_line, "name \"%s\" is domain %u's already", cfg->name, list[i].domain);
+            guest_cfg_error(cfg, stderr, cfg->name_line, "name \"%s\" is domain %u's already",
+                            cfg->name, list[i].domain);
             rc = -1;
         } else if (list[i].domain != 0 && memcmp(list[i].handle, cfg->uuid, 16) == 0) {
             guest_cfg_error(cfg, stderr, 0, "the uuid is domain %u's already", list[i].domain);
@@ -91,7 +95,8 @@ static int check_unique(const struct guest_cfg *cfg)
 }
 
 /* Under the lock, so that two guests started at once cannot both find the name free. */
-static int claim_name(struct build *b, const struct guest_cfg *cfg, const struct start_options *options)
+static int claim_name(struct build *b, const struct guest_cfg *cfg,
+                      const struct start_options *options)
 {
     const int lock = guest_state_lock(STATE_RUN_DIR, LOCK_TIMEOUT_MS);
     struct guest_state state;
@@ -112,7 +117,8 @@ static int claim_name(struct build *b, const struct guest_cfg *cfg, const struct
     return rc;
 }
 
-static int publish(struct build *b, const struct guest_cfg *cfg, const struct start_options *options, pid_t monitor)
+static int publish(struct build *b, const struct guest_cfg *cfg,
+                   const struct start_options *options, pid_t monitor)
 {
     struct guest_state state;
 
@@ -122,16 +128,18 @@ static int publish(struct build *b, const struct guest_cfg *cfg, const struct st
     state.console_gfn = b->console_gfn;
     state.store = xl_store_works();
     state.creator = monitor;
-    if (xl_store_introduce(b->domid, cfg->name, state.uuid, b->store_gfn, b->store_port, cfg->memory_mb * 1024ull) != 0) {
+    if (xl_store_introduce(b->domid, cfg->name, state.uuid, b->store_gfn, b->store_port,
+                           cfg->memory_mb * 1024ull) != 0) {
         return -1;
     }
     return write_state(&state);
 }
 
-static int build_guest(struct build *b, const struct guest_cfg *cfg, const struct start_options *options, pid_t monitor)
+static int build_guest(struct build *b, const struct guest_cfg *cfg,
+                       const struct start_options *options, pid_t monitor)
 {
-    if (xl_open() != 0 || build_prepare(b, cfg) != 0 || claim_name(b, cfg, options) != 0 || build_fill(b) != 0 ||
-        publish(b, cfg, options, monitor) != 0) {
+    if (xl_open() != 0 || build_prepare(b, cfg) != 0 || claim_name(b, cfg, options) != 0 ||
+        build_fill(b) != 0 || publish(b, cfg, options, monitor) != 0) {
         return -1;
     }
     if (!options->paused && xc_domain_unpause(xl.xch, b->domid) != 0) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * xenstore, where one runs beside xl-lite: guests are made known to it, so that their kernels can be asked to shut down and to
- * balloon. Nothing else depends on it.
+ * xenstore, where one runs beside xl-lite: guests are made known to it, so that their kernels can
+ * be asked to shut down and to balloon. Nothing else depends on it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +14,8 @@
 
 #define STORE_SOCKET "/run/xenstored/socket"
 
-/* Opened at the first use and kept; a process that forks must not share it, see xl_store_works(). */
+/* Opened at the first use and kept; a process that forks must not share it, see xl_store_works().
+ */
 static struct xs_handle *store;
 static pid_t store_owner;
 
@@ -32,7 +33,8 @@ bool xl_store_works(void)
     return store != NULL;
 }
 
-static bool put(const char *base, const char *key, const char *value, struct xs_permissions *perms, unsigned nr)
+static bool put(const char *base, const char *key, const char *value, struct xs_permissions *perms,
+                unsigned nr)
 {
     char path[256];
 
@@ -44,9 +46,11 @@ static bool put(const char *base, const char *key, const char *value, struct xs_
     return xs_set_permissions(store, XBT_NULL, path, perms, nr);
 }
 
-static bool write_records(const char *base, uint32_t domid, const char *name, const char *uuid, uint64_t memory_kb)
+static bool write_records(const char *base, uint32_t domid, const char *name, const char *uuid,
+                          uint64_t memory_kb)
 {
-    struct xs_permissions read_only[] = { { .id = 0, .perms = XS_PERM_NONE }, { .id = domid, .perms = XS_PERM_READ } };
+    struct xs_permissions read_only[] = { { .id = 0, .perms = XS_PERM_NONE },
+                                          { .id = domid, .perms = XS_PERM_READ } };
     struct xs_permissions guests[] = { { .id = domid, .perms = XS_PERM_NONE } };
     char number[32], vm[64];
 
@@ -54,8 +58,10 @@ static bool write_records(const char *base, uint32_t domid, const char *name, co
     snprintf(number, sizeof(number), "%u", domid);
     return put(base, "", NULL, read_only, 2) && put(base, "name", name, read_only, 2) &&
            put(base, "domid", number, read_only, 2) && put(base, "vm", vm, read_only, 2) &&
-           put(base, "control", NULL, read_only, 2) && put(base, "control/shutdown", "", guests, 1) &&
-           put(base, "control/feature-poweroff", "", guests, 1) && put(base, "control/feature-reboot", "", guests, 1) &&
+           put(base, "control", NULL, read_only, 2) &&
+           put(base, "control/shutdown", "", guests, 1) &&
+           put(base, "control/feature-poweroff", "", guests, 1) &&
+           put(base, "control/feature-reboot", "", guests, 1) &&
            put(base, "device", NULL, read_only, 2) && put(base, "data", NULL, guests, 1) &&
            put(base, "memory", NULL, read_only, 2) &&
            (snprintf(number, sizeof(number), "%llu", (unsigned long long)memory_kb),
@@ -63,7 +69,8 @@ static bool write_records(const char *base, uint32_t domid, const char *name, co
            put(base, "memory/static-max", number, read_only, 2);
 }
 
-int xl_store_introduce(uint32_t domid, const char *name, const char *uuid, uint64_t gfn, uint32_t port, uint64_t memory_kb)
+int xl_store_introduce(uint32_t domid, const char *name, const char *uuid, uint64_t gfn,
+                       uint32_t port, uint64_t memory_kb)
 {
     char base[64];
 
@@ -71,7 +78,8 @@ int xl_store_introduce(uint32_t domid, const char *name, const char *uuid, uint6
         return 0;
     }
     snprintf(base, sizeof(base), "/local/domain/%u", domid);
-    if (!write_records(base, domid, name, uuid, memory_kb) || !xs_introduce_domain(store, domid, gfn, port)) {
+    if (!write_records(base, domid, name, uuid, memory_kb) ||
+        !xs_introduce_domain(store, domid, gfn, port)) {
         return xl_hv_error("xenstore does not take domain %u", domid);
     }
     return 0;

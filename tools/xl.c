@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The connection to the hypervisor, messages and options for xl-lite's commands (xl.h). Messages of Xen's libraries are kept, not
- * shown: the last one becomes the reason in ours. With -v they all go to standard error.
+ * The connection to the hypervisor, messages and options for xl-lite's commands (xl.h). Messages of
+ * Xen's libraries are kept, not shown: the last one becomes the reason in ours. With -v they all go
+ * to standard error.
  */
 #include "xl.h"
 
@@ -16,8 +17,8 @@ struct xl xl;
 const struct xl_command *xl_current;
 
 static void __attribute__((format(printf, 5, 0)))
-keep_message(xentoollog_logger *logger, xentoollog_level level, int error, const char *context, const char *format,
-             va_list args)
+keep_message(xentoollog_logger *logger, xentoollog_level level, int error, const char *context,
+             const char *format, va_list args)
 {
     struct xl *self = (struct xl *)logger;
     char text[sizeof(self->last)];
@@ -27,16 +28,17 @@ keep_message(xentoollog_logger *logger, xentoollog_level level, int error, const
     }
     vsnprintf(text, sizeof(text), format, args);
     if (self->verbose >= 2 || (self->verbose == 1 && level > XTL_DETAIL)) {
-        fprintf(stderr, "%s: %s: %s%s%s\n", context != NULL ? context : "xen", xtl_level_to_string(level), text,
-                error >= 0 ? ": " : "", error >= 0 ? strerror(error) : "");
+        fprintf(stderr, "%s: %s: %s%s%s\n", context != NULL ? context : "xen",
+                xtl_level_to_string(level), text, error >= 0 ? ": " : "",
+                error >= 0 ? strerror(error) : "");
     }
     if (level >= XTL_ERROR) {
         memcpy(self->last, text, sizeof(text));
     }
 }
 
-static void forget_progress(xentoollog_logger *logger, const char *context, const char *doing, int percent, unsigned long done,
-                            unsigned long total)
+static void forget_progress(xentoollog_logger *logger, const char *context, const char *doing,
+                            int percent, unsigned long done, unsigned long total)
 {
     (void)logger, (void)context, (void)doing, (void)percent, (void)done, (void)total;
 }
@@ -59,7 +61,8 @@ int xl_open(void)
         if (geteuid() != 0) {
             return xl_error("cannot reach the hypervisor: this needs root");
         }
-        return xl_error("cannot reach the hypervisor: %s (is this the control domain, and is xen-privcmd loaded?)",
+        return xl_error("cannot reach the hypervisor: %s (is this the control domain, and is "
+                        "xen-privcmd loaded?)",
                         strerror(errno));
     }
     xl.last[0] = '\0';
@@ -106,7 +109,8 @@ int xl_hv_error(const char *format, ...)
     fputs("xl-lite: ", stderr);
     vfprintf(stderr, format, args);
     va_end(args);
-    fprintf(stderr, ": %s", error == ENOSYS ? "the hypervisor does not have this call" : strerror(error));
+    fprintf(stderr, ": %s",
+            error == ENOSYS ? "the hypervisor does not have this call" : strerror(error));
     if (xl.last[0] != '\0') {
         fprintf(stderr, " (%s)", xl.last);
         xl.last[0] = '\0';
@@ -137,13 +141,15 @@ void xl_print_help(const struct xl_command *command, bool to_stderr)
 {
     FILE *out = to_stderr ? stderr : stdout;
 
-    fprintf(out, "Usage: xl-lite [-v] %s %s\n\n%s.\n", command->name, command->arguments, command->summary);
+    fprintf(out, "Usage: xl-lite [-v] %s %s\n\n%s.\n", command->name, command->arguments,
+            command->summary);
     if (command->options != NULL) {
         fprintf(out, "\nOptions:\n\n%s", command->options);
     }
 }
 
-int xl_getopt(int argc, char **argv, const char *short_options, const struct option *long_options, int *status)
+int xl_getopt(int argc, char **argv, const char *short_options, const struct option *long_options,
+              int *status)
 {
     static const struct option none[] = { { NULL, 0, NULL, 0 } };
     char with_help[32];
@@ -167,7 +173,8 @@ int xl_getopt(int argc, char **argv, const char *short_options, const struct opt
         if (option == '?' && optopt != 0) {
             xl_error("option '-%c' is not supported", optopt);
         } else {
-            xl_error("option '%s' %s", argv[optind - 1], option == ':' ? "needs a value" : "is not supported");
+            xl_error("option '%s' %s", argv[optind - 1],
+                     option == ':' ? "needs a value" : "is not supported");
         }
         xl_print_help(xl_current, true);
         *status = XL_USAGE;
@@ -184,9 +191,11 @@ int xl_arguments(int argc, int min, int max)
         return 0;
     }
     if (have < min) {
-        xl_error("'xl-lite %s' requires at least %d argument%s", xl_current->name, min, min == 1 ? "" : "s");
+        xl_error("'xl-lite %s' requires at least %d argument%s", xl_current->name, min,
+                 min == 1 ? "" : "s");
     } else {
-        xl_error("'xl-lite %s' takes at most %d argument%s", xl_current->name, max, max == 1 ? "" : "s");
+        xl_error("'xl-lite %s' takes at most %d argument%s", xl_current->name, max,
+                 max == 1 ? "" : "s");
     }
     xl_print_help(xl_current, true);
     return XL_USAGE;

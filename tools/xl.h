@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What xl-lite's commands share: the connection to the hypervisor, messages, options, domains by name.
+ * What xl-lite's commands share: the connection to the hypervisor, messages, options, domains by
+ * name.
  */
 #ifndef TOOLS_XL_H
 #define TOOLS_XL_H
@@ -16,7 +17,7 @@
 enum { XL_OK = 0, XL_FAILED = 1, XL_USAGE = 2 };
 
 #define XL_CONTROL_NAME "Domain-0"
-#define XL_LAST_DOMID 0x7fefu
+#define XL_LAST_DOMID   0x7fefu
 
 /* The one connection of this process. Opened by the first xl_open(). */
 struct xl {
@@ -35,7 +36,8 @@ void xl_close(void);
 int xl_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void xl_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Prints "xl-lite: ...: reason", where reason is the library's latest message, else errno's text. Returns -1. */
+/* Prints "xl-lite: ...: reason", where reason is the library's latest message, else errno's text.
+ * Returns -1. */
 int xl_hv_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Whole-string unsigned numbers, decimal or 0x. Return 0 or -1. */
@@ -52,15 +54,18 @@ struct xl_command {
 extern const struct xl_command *xl_current;
 
 /*
- * getopt_long() for the running command; adds -h and --help. Returns -1 at the end, and on -h or a wrong option leaves with
- * the command's exit code in *status and returns 0.
+ * getopt_long() for the running command; adds -h and --help. Returns -1 at the end, and on -h or a
+ * wrong option leaves with the command's exit code in *status and returns 0.
  */
-int xl_getopt(int argc, char **argv, const char *short_options, const struct option *long_options, int *status);
+int xl_getopt(int argc, char **argv, const char *short_options, const struct option *long_options,
+              int *status);
 
-/* Checks the number of arguments left after the options; says what is wrong. Returns 0 or XL_USAGE. */
+/* Checks the number of arguments left after the options; says what is wrong. Returns 0 or XL_USAGE.
+ */
 int xl_arguments(int argc, int min, int max);
 
-/* Options of a command that has none, then min to max arguments. Sets *stop if the exit code it returns is final. */
+/* Options of a command that has none, then min to max arguments. Sets *stop if the exit code it
+ * returns is final. */
 int xl_plain_arguments(int argc, char **argv, int min, int max, bool *stop);
 
 void xl_print_help(const struct xl_command *command, bool to_stderr);
@@ -68,8 +73,8 @@ void xl_print_help(const struct xl_command *command, bool to_stderr);
 /* -------- domains -------- */
 
 /*
- * Finds a domain by number or name. Returns 0, or -1 after having said that there is none. A domain that is being torn down
- * has no name any more.
+ * Finds a domain by number or name. Returns 0, or -1 after having said that there is none. A domain
+ * that is being torn down has no name any more.
  */
 int xl_find_domain(const char *text, uint32_t *domid);
 
@@ -85,10 +90,12 @@ int xl_domain_info(uint32_t domid, xc_domaininfo_t *info);
 /* The name: from the state file, else xenstore's, else "". */
 void xl_domain_name(const xc_domaininfo_t *info, char name[STATE_NAME_MAX + 1]);
 
-/* The state file if it belongs to this very domain (same UUID). Returns 0 or a negative errno. Free the state in either case. */
+/* The state file if it belongs to this very domain (same UUID). Returns 0 or a negative errno. Free
+ * the state in either case. */
 int xl_domain_state(const xc_domaininfo_t *info, struct guest_state *state);
 
-/* Destroys a domain with all that belongs to it: state file, records in xenstore. Returns 0 or -1 with errno. */
+/* Destroys a domain with all that belongs to it: state file, records in xenstore. Returns 0 or -1
+ * with errno. */
 int xl_domain_destroy(uint32_t domid);
 
 /* Shutdown reason of a domain that is shut down. */
@@ -100,7 +107,8 @@ unsigned xl_shutdown_reason(const xc_domaininfo_t *info);
 bool xl_store_works(void);
 
 /* Introduces a guest. port is the guest's end. Returns 0 or -1 (said why). */
-int xl_store_introduce(uint32_t domid, const char *name, const char *uuid, uint64_t gfn, uint32_t port, uint64_t memory_kb);
+int xl_store_introduce(uint32_t domid, const char *name, const char *uuid, uint64_t gfn,
+                       uint32_t port, uint64_t memory_kb);
 void xl_store_forget(uint32_t domid);
 
 /* Reads or writes /local/domain/<domid>/<key>. The read value is the caller's to free, or NULL. */
@@ -129,7 +137,8 @@ int cmd_uptime(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_load(int argc, char **argv);
 
-/* Connects this terminal to a guest's console and returns when it ends. wait_ms: for xl-dmd to open it. Exit code. */
+/* Connects this terminal to a guest's console and returns when it ends. wait_ms: for xl-dmd to open
+ * it. Exit code. */
 int xl_console_attach(uint32_t domid, unsigned wait_ms);
 
 #endif

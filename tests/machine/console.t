@@ -58,15 +58,18 @@ step 'version' qmp hypervisor '{"execute": "query-version"}'
 # xl goes on only when it finds in xenstore which pty the console has; Xen's own daemon would write that.
 tell_xl()
 {
-    until [ -L $console/1.pty ] && xenstore-write /local/domain/1/console/tty "$(readlink $console/1.pty)"; do
-        usleep 200000
+    # More than once: libxl writes an empty value when it comes to that device.
+    until [ -e /tmp/created ]; do
+        [ ! -L $console/1.pty ] || xenstore-write /local/domain/1/console/tty "$(readlink $console/1.pty)"
+        usleep 500000
     done
 }
 case $tool in
 xl) tell_xl & step 'create' xl create -e -q /tmp/guest.cfg ;;
 *) step 'create' xl-lite create -q /tmp/guest.cfg ;;
 esac
-[ -n "$(ls $console)" ] || exit 0
+: >/tmp/created
+[ -n "$(ls $console)" ] || { say 'messages'; cat /var/log/xen-lite/xl-dmd.log; exit 0; }
 tries=0
 until [ -S $console/*.sock ] || [ $tries -gt 50 ]; do tries=$((tries + 1)); usleep 100000; done
 domid=$(basename $console/*.sock .sock)
@@ -98,7 +101,7 @@ until grep -q '^counted' $log || [ $tries -gt 300 ]; do tries=$((tries + 1)); us
 say "ticks $(grep -c '^tick [0-9]*\.' $log) $(grep '^tick [0-9]*\.' $log | sort -u | wc -l)"
 
 # The guest dies; the domain is looked at, then destroyed: its last text is kept, and nothing of it stays.
-(qmp DOMAIN_REMOVED '' | tr '\r' '\n' >/tmp/events; echo "status $?" >>/tmp/events) &
+(talk $run/control.sock 90 DOMAIN_REMOVED '{"execute": "qmp_capabilities"}' | tr '\r' '\n' >/tmp/events; echo "status $?" >>/tmp/events) &
 talk $sock 60 'Kernel panic' 'crash
 ' >/tmp/panic
 (talk $sock 30 '' >/tmp/end; echo "status $?" >>/tmp/end) &
@@ -128,10 +131,15 @@ say 'messages'; cat /var/log/xen-lite/xl-dmd.log
 SCRIPT
 
 tool=xl-lite
-[ "$hypervisor" != xen ] || tool=xl
+libraries=()
+if [ "$hypervisor" = xen ]; then
+    tool=xl
+    # xl ends its threads with pthread_cancel(), which loads this library when it is called.
+    libraries=(--add "$(gcc -print-file-name=libgcc_s.so.1):/lib/x86_64-linux-gnu/libgcc_s.so.1")
+fi
 vm_timeout=420
 vm --cpus 2 --memory 4G --kernel-args vm_drivers=off --add "$build_dir/dm/xl-dmd:/usr/bin/xl-dmd" --add "$tmp/talk:/usr/bin/talk" \
-    --add "$kernel:/tmp/vmlinuz" --script "$tmp/script" -- "$tool"
+    --add "$kernel:/tmp/vmlinuz" ${libraries[@]+"${libraries[@]}"} --script "$tmp/script" -- "$tool"
 part() { awk -v head="== $1" 'index($0, head) == 1 { on = 1; print; next } /^== / && on { print; exit } on' <<<"$out"; }
 
 is "$status" 0 'the script runs to its end'

@@ -16,6 +16,7 @@ case " $(cat /proc/cmdline) " in
 *" do=crash "*) echo c >/proc/sysrq-trigger; sleep 600 ;;
 esac' || skip_all 'cannot make an initrd for the guest'
 
+# Native TSC: Xen, which then traps no RDTSCP, otherwise stumbles over the emulator (see scripts/vm).
 cat >"$tmp/guest.cfg" <<'CFG'
 name = "one"
 type = "pvh"
@@ -23,6 +24,7 @@ kernel = "/boot/vmlinuz"
 ramdisk = "/boot/guest.initrd"
 memory = 256
 vcpus = 1
+tsc_mode = "native"
 cmdline = "console=hvc0 panic=1 do=echo"
 CFG
 
@@ -46,26 +48,38 @@ within()
 no_guests() { [ "$(xl-lite list | wc -l)" -eq 2 ]; }
 free_again() { [ "$(free_kb)" -ge "$before" ]; }
 all_gone() { no_guests && free_again; }
-report_gone() { section "$1 leaves nothing"; within 20 all_gone; echo "$? guests=$(($(xl-lite list | wc -l) - 2)) lost=$((before - $(free_kb))) files=$(ls /run/xen-lite/domains | wc -l)"; }
+report_gone()
+{
+    local status=0 free
+    section "$1 leaves nothing"
+    within 20 all_gone || status=$?
+    free=$(free_kb)
+    echo "$status guests=$(($(xl-lite list | wc -l) - 2)) lost=$((before - ${free:-0})) files=$(ls /run/xen-lite/domains | wc -l)"
+}
 
 xl-dmd >/var/log/dmd.log 2>&1 &
+# The first guest lets tables of the control domain grow (event channels): what is free counts from after it.
+if xl-lite create -p -q guest.cfg 2>&1 | grep 'does not have this call'; then exit 0; fi
+within 10 test -s /run/xen-lite/domains/1.json; sleep 1
+xl-lite destroy one; within 20 no_guests; sleep 2
 before=$(free_kb)
+ln -s guest.initrd /boot/initrd.img
+for file in debian small pinned; do run xl-lite create -q -n "$file.cfg"; done
 run xl-lite create -n guest.cfg
 run xl-lite create -p -q guest.cfg
-if xl-lite create -p -q guest.cfg 2>&1 | grep 'does not have this call'; then exit 0; fi
 run xl-lite list
 run xl-lite list --json
 run xl-lite create -q guest.cfg
 run xl-lite load one -s 'some text' -a 0x8000000
 run xl-lite unpause one
-section first; within 90 grep -q GUEST-UP /var/log/xen-lite/one.log; echo "$?"
+section first; within 150 grep -q GUEST-UP /var/log/xen-lite/one.log; echo "$?"
 grep GUEST-UP /var/log/xen-lite/one.log
 run xl-lite load one -s 'some text' -a 0x8000000
 run xl-lite pause one
 xl-lite vcpu-list one --json >a; sleep 1; xl-lite vcpu-list one --json >b
 section paused; xl-lite list one | tail -n 1; grep cpu_time a b | awk '{ print $NF }' | uniq | wc -l
 run xl-lite unpause one
-section console; (sleep 1; echo hello; sleep 8) | timeout 6 xl-lite console one | tr -d '\r'; echo
+section console; (sleep 2; echo hello; sleep 20) | timeout 15 xl-lite console one | tr -d '\r'; echo
 run xl-lite rename one two
 run xl-lite domid two
 run xl-lite domname "$(xl-lite domid two)"
@@ -79,14 +93,15 @@ report_gone destroy
 
 start=$(up); run xl-lite create -q guest.cfg 'name="off"' 'cmdline="console=hvc0 do=nothing"' vcpus=2
 section 'created in'; echo "$start $(up)" | awk '{ print $2 - $1 }'
-within 90 grep -q GUEST-DONE /var/log/xen-lite/off.log
+within 150 grep -q GUEST-DONE /var/log/xen-lite/off.log
 report_gone poweroff; grep -h GUEST /var/log/xen-lite/off.log
 run xl-lite create -q guest.cfg 'name="again"' 'cmdline="console=hvc0 do=reboot"'
-section rebooted; within 120 sh -c '[ $(grep -c GUEST-UP /var/log/xen-lite/again.log) -ge 2 ]'; echo $?
-run xl-lite destroy again
-report_gone reboot
+section rebooted; within 200 sh -c '[ $(grep -c GUEST-UP /var/log/xen-lite/again.log) -ge 2 ]'; echo $?
+section 'destroyed between restarts'; within 30 xl-lite destroy again; echo $?; sleep 3
+report_is "$(part 'destroyed between restarts' | head -n 1)" 0 'a guest that keeps rebooting can be destroyed'
+gone reboot
 run xl-lite create -q guest.cfg 'name="bad"' 'cmdline="console=hvc0 do=crash"' 'on_crash="preserve"'
-section crashed; within 90 sh -c 'xl-lite list bad | grep -q -e ---sc-'; echo $?
+section crashed; within 150 sh -c 'xl-lite list bad | grep -q -e ---sc-'; echo $?
 run xl-lite destroy bad
 report_gone crash
 
@@ -111,7 +126,9 @@ report_gone 'killing the builder'
 SCRIPT
 
 vm_timeout=900 vm --cpus 2 --memory 4G --script "$tmp/script" --add "$image/vmlinuz:/boot/vmlinuz" \
-    --add "$tmp/initrd:/boot/guest.initrd" --add "$tmp/guest.cfg:/root/guest.cfg"
+    --add "$tmp/initrd:/boot/guest.initrd" --add "$tmp/guest.cfg:/root/guest.cfg" \
+    --add "$src_dir/configs/debian.cfg:/root/debian.cfg" --add "$src_dir/configs/small.cfg:/root/small.cfg" \
+    --add "$src_dir/configs/pinned.cfg:/root/pinned.cfg"
 missing=$(grep -m 1 'does not have this call' <<<"$out" || true)
 [ -z "$missing" ] || skip_all "the hypervisor cannot make guests yet: $missing"
 is "$status" 0 'the script runs to its end'
@@ -120,6 +137,7 @@ succeeds() { like "$(part "$1")" '^== status 0$' "$1"; }
 fails() { like "$(part "$1")" "$2" "$3"; like "$(part "$1")" "^== status ${4:-1}\$" "$1: exit status ${4:-1}"; }
 gone() { is "$(part "$1 leaves nothing" | head -n 1)" '0 guests=0 lost=0 files=0' "$1 leaves nothing behind"; }
 
+for file in debian small pinned; do succeeds "xl-lite create -q -n $file.cfg"; done
 succeeds 'xl-lite create -n guest.cfg'
 like "$(part 'xl-lite create -n guest.cfg')" '"kernel_end":[0-9]{8}' 'a dry run tells where the kernel lies'
 succeeds 'xl-lite create -p -q guest.cfg'
@@ -147,6 +165,7 @@ like "$(part 'poweroff leaves nothing')" 'GUEST-UP cpus=2' 'two vCPUs'
 gone poweroff
 note "create of 256 MiB, kernel unpacked before: $(part 'created in' | head -n 1) s"
 is "$(part rebooted | head -n 1)" 0 'on_reboot = restart: the guest comes up again'
+is "$(part 'destroyed between restarts' | head -n 1)" 0 'a guest that keeps rebooting can be destroyed'
 gone reboot
 is "$(part crashed | head -n 1)" 0 'on_crash = preserve: the crashed guest stays'
 gone crash

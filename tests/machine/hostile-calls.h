@@ -256,6 +256,25 @@ static void build_grant(struct call *c)
     c->arg[2] = n;
 }
 
+/* Status of unmapping a handle from each of n pages at once: the one that was right, if any, has been unmapped. */
+static void unmap_from(uint32_t handle, uint64_t gfn, unsigned n)
+{
+    struct gnttab_unmap_grant_ref *u = (void *)arena;
+
+    while (n > 0) {
+        unsigned chunk = n < 512 ? n : 512;
+
+        memset(u, 0, chunk * sizeof(*u));
+        for (unsigned i = 0; i < chunk; i++, gfn++) {
+            u[i].handle = handle;
+            u[i].host_addr = gfn * PAGE;
+        }
+        hypercall(__HYPERVISOR_grant_table_op, (uint64_t[5]){ GNTTABOP_unmap_grant_ref, (uintptr_t)u, chunk });
+        n -= chunk;
+    }
+}
+
+/* A mapping is only given up at the page where it was made: all those that may be it are tried. */
 static void unmap_all(void)
 {
     struct gnttab_unmap_grant_ref *u = (void *)arena;
@@ -264,6 +283,14 @@ static void unmap_all(void)
         memset(u, 0, sizeof(*u));
         u->handle = h;
         hypercall(__HYPERVISOR_grant_table_op, (uint64_t[5]){ GNTTABOP_unmap_grant_ref, (uintptr_t)u, 1 });
+        if (u->status != GNTST_bad_virt_addr)
+            continue;
+        unmap_from(h, 0, LOW_SAFE);
+        unmap_from(h, GFN_VICTIM, NR_VICTIMS);
+        for (unsigned i = 0; i < ARRAY_SIZE(hole_base); i++)
+            unmap_from(h, hole_base[i], AROUND);
+        for (unsigned i = 0; i < ARRAY_SIZE(bad_gfns); i++)
+            unmap_from(h, bad_gfns[i] & ~511ull, AROUND);
     }
     nr_handles = 0;
 }

@@ -17,19 +17,29 @@ static int in_arena(uint64_t p, size_t n)
 /* The structure behind a pointer that can be read; NULL: the call will fail by itself. */
 static const void *readable(uint64_t p, size_t n)
 {
-    if (in_arena(p, n) || (p >= kernel_text && p < kernel_text + 4096))
-        return in_arena(p, n) ? (const void *)(uintptr_t)p : NULL;
-    return NULL;
+    uint64_t in_mmio = p - (uintptr_t)mmio_page;
+
+    /* The page of the local APIC may have been given RAM. */
+    if (in_mmio < PAGE && n <= PAGE - in_mmio)
+        return (const void *)(uintptr_t)p;
+    return in_arena(p, n) ? (const void *)(uintptr_t)p : NULL;
 }
 
+static int lies_in(uint64_t gfn, uint64_t n, uint64_t first, uint64_t nr)
+{
+    return gfn >= first && n <= nr && gfn - first <= nr - n;
+}
+
+/* The kernel's RAM, and places that clearing up would not find again. What the p2m cannot hold may be tried. */
 static int kernels(uint64_t gfn, uint64_t n)
 {
-    if (n == 0 || gfn >= KERNEL_GFNS)
+    if (n == 0 || gfn > P2M_LAST_GFN)
         return 0;
-    if (gfn >= ARENA_PHYS / PAGE && n <= ARENA_SIZE / PAGE &&
-        gfn + n <= (ARENA_PHYS + ARENA_SIZE) / PAGE)
-        return gfn < GFN_VICTIM;
-    return !(gfn < LOW_SAFE && n <= LOW_SAFE && gfn + n <= LOW_SAFE);
+    for (unsigned i = 0; i < ARRAY_SIZE(bad_gfns); i++)
+        if (lies_in(gfn, n, bad_gfns[i] & ~511ull, AROUND))
+            return 0;
+    return !lies_in(gfn, n, 0, LOW_SAFE) && !lies_in(gfn, n, GFN_VICTIM, NR_VICTIMS) &&
+           !lies_in(gfn, n, hole_base[0], AROUND) && !lies_in(gfn, n, hole_base[1], AROUND);
 }
 
 static int list_has_kernels(uint64_t list, uint64_t n, unsigned order)
@@ -49,7 +59,10 @@ static int ends_machine(const struct call *c)
 {
     const struct sched_shutdown *s = readable(c->arg[1], sizeof(*s));
 
-    return (uint32_t)c->arg[0] == SCHEDOP_shutdown && s && s->reason <= SHUTDOWN_MAX;
+    if ((uint32_t)c->arg[0] != SCHEDOP_shutdown)
+        return 0;
+    /* What stands in the kernel's text cannot be seen from here; zeros would be a reason. */
+    return s ? s->reason <= SHUTDOWN_MAX : c->arg[1] - kernel_text < 2 * PAGE;
 }
 
 static int arms_watchdog(const struct call *c)
@@ -245,6 +258,9 @@ static int is_left_out(const struct call *c)
         sub.op = e->op;
         memcpy(sub.arg, (const void *)e->args, sizeof(sub.arg));
         if (sub.op != __HYPERVISOR_multicall && is_left_out(&sub))
+            return 1;
+        /* Another entry may have stopped the timer that is to end the wait. */
+        if (sub.op == __HYPERVISOR_sched_op && ((uint32_t)sub.arg[0] == SCHEDOP_block || (uint32_t)sub.arg[0] == SCHEDOP_poll))
             return 1;
     }
     return 0;

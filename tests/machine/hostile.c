@@ -37,7 +37,8 @@ enum {
     CALL_BYTES = 64 << 10,         /* of which each call takes a piece */
     GFN_VICTIM = (ARENA_PHYS + ARG_BYTES) / PAGE,
     NR_VICTIMS = (ARENA_SIZE - ARG_BYTES) / PAGE,
-    KERNEL_GFNS = 0x40000,         /* the control domain's RAM lies below this */
+    P2M_LAST_GFN = 0xfffffff,      /* no p2m of this machine reaches further */
+    AROUND = 1024,                 /* pages at each place that clearing up looks at */
     LOW_SAFE = 0x40,               /* the kernel keeps these pages of the first megabyte to itself, unused */
     NR_HOLES = 64,
     MAX_GUESTS = 4,
@@ -413,9 +414,9 @@ static unsigned make_ram(uint64_t gfn, unsigned n)
 static unsigned restore_memory(void)
 {
     for (unsigned b = 0; b < 2; b++)
-        make_holes(hole_base[b], 1024);
+        make_holes(hole_base[b], AROUND);
     for (unsigned b = 0; b < ARRAY_SIZE(bad_gfns); b++)
-        make_holes(bad_gfns[b] & ~511ull, 1024);
+        make_holes(bad_gfns[b] & ~511ull, AROUND);
     return make_ram(GFN_VICTIM, NR_VICTIMS) + make_ram(0, LOW_SAFE);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guests' ACPI tables: walked as a guest walks them, checksums, MADT entries; and disassembled by iasl where that is installed.
+ * Guests' ACPI tables: walked as a guest walks them, checksums, MADT entries; and disassembled by
+ * iasl where that is installed.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -90,7 +91,7 @@ static void test_walk(void **state)
     assert_int_equal(get32(fadt + 112) & (1u << 20), 1u << 20); /* HW_REDUCED_ACPI */
     assert_int_equal(fadt[109] & 0x26, 0x24);                   /* no VGA, no RTC; no 8042 */
     assert_int_equal(get64(fadt + 140), get32(fadt + 40));
-    assert_int_equal(get64(fadt + 208), 0);                     /* no PM timer */
+    assert_int_equal(get64(fadt + 208), 0); /* no PM timer */
     table(get64(fadt + 140), "DSDT");
     table(get64(root + 44), "APIC");
     free(blob);
@@ -174,8 +175,11 @@ static void test_iasl(void **state)
         assert_non_null(out);
         assert_int_equal(fwrite(t, 1, get32(t + 4), out), get32(t + 4));
         fclose(out);
-        snprintf(command, sizeof(command), "cd %s && iasl -d %s.aml >log 2>&1 && ! grep -qi 'error\\|invalid\\|incorrect checksum' log "
-                 "&& ! grep -qi 'invalid\\|incorrect' %s.dsl", dir, names[i], names[i]);
+        snprintf(command, sizeof(command),
+                 "cd %s && iasl -d %s.aml >log 2>&1 && ! grep -qi 'error\\|invalid\\|incorrect "
+                 "checksum' log "
+                 "&& ! grep -qi 'invalid\\|incorrect' %s.dsl",
+                 dir, names[i], names[i]);
         assert_int_equal(system(command), 0);
     }
     snprintf(command, sizeof(command), "rm -rf %s", dir);
@@ -186,7 +190,10 @@ static void test_iasl(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_walk), cmocka_unit_test(test_madt), cmocka_unit_test(test_refusals), cmocka_unit_test(test_iasl),
+        cmocka_unit_test(test_walk),
+        cmocka_unit_test(test_madt),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_iasl),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guest.cfg: what is accepted, what is refused and with which message and line, warnings, overrides; and sets of CPUs and UUIDs.
+ * guest.cfg: what is accepted, what is refused and with which message and line, warnings,
+ * overrides; and sets of CPUs and UUIDs.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -84,9 +85,12 @@ static void test_minimal(void **state)
 static void test_everything(void **state)
 {
     (void)state;
-    accepts("# a comment\n" BASE "uuid = \"01234567-89ab-cdef-0123-456789ABCDEF\"\nramdisk = '/r'\nextra = \"quiet\"; root = \"/dev/xvda\"\n"
-            "maxmem = 256\nvcpus = 2\nmaxvcpus = 4\ncpus = [\"0\",\n \"1-2,^1\"]\ncpu_weight = 512\non_poweroff = \"preserve\"\n"
-            "on_reboot = \"destroy\"\non_crash = \"restart\"\ntsc_mode = \"native\"\ntimer_mode = 2\npci = [ ]");
+    accepts("# a comment\n" BASE "uuid = \"01234567-89ab-cdef-0123-456789ABCDEF\"\nramdisk = "
+            "'/r'\nextra = \"quiet\"; root = \"/dev/xvda\"\n"
+            "maxmem = 256\nvcpus = 2\nmaxvcpus = 4\ncpus = [\"0\",\n \"1-2,^1\"]\ncpu_weight = "
+            "512\non_poweroff = \"preserve\"\n"
+            "on_reboot = \"destroy\"\non_crash = \"restart\"\ntsc_mode = \"native\"\ntimer_mode = "
+            "2\npci = [ ]");
     assert_string_equal(complaints, "");
     assert_true(cfg.has_uuid);
     assert_int_equal(cfg.uuid[0], 0x01);
@@ -149,11 +153,13 @@ static void test_refusals(void **state)
     refuses(BASE "memory = -1\n", "g.cfg");
     refuses(BASE "memory = \"lots\"\n", "g.cfg:5: error: memory must be a whole number");
     refuses(BASE "memory = [\"1\"]\n", "g.cfg:5: error: memory must be a whole number");
-    refuses(BASE "memory = 99999999999999999999\n", "g.cfg:5: error: memory must be a whole number");
+    refuses(BASE "memory = 99999999999999999999\n",
+            "g.cfg:5: error: memory must be a whole number");
     refuses(BASE "maxmem = 64\n", "g.cfg:5: error: maxmem = 64 is less than memory = 128");
     refuses(BASE "vcpus = 0\n", "g.cfg:5: error: vcpus = 0 is out of range: 1 to 128");
     refuses(BASE "vcpus = 10000\n", "g.cfg:5: error: vcpus = 10000 is out of range");
-    refuses(BASE "vcpus = 4\nmaxvcpus = 2\n", "g.cfg:6: error: maxvcpus = 2 is less than vcpus = 4");
+    refuses(BASE "vcpus = 4\nmaxvcpus = 2\n",
+            "g.cfg:6: error: maxvcpus = 2 is less than vcpus = 4");
     refuses(BASE "cpus = \"3-1\"\n", "g.cfg:5: error: cpus: '3-1' is no set of CPUs");
     refuses(BASE "cpus = 3.5\n", "g.cfg");
     refuses(BASE "cpus = [\"0\", \"1\"]\n", "cpus has 2 entries for 1 vCPUs");
@@ -161,10 +167,12 @@ static void test_refusals(void **state)
     refuses(BASE "cpu_weight = 70000\n", "g.cfg:5: error: cpu_weight = 70000 is out of range");
     refuses(BASE "type = \"hvm\"\n", "g.cfg:5: error: type 'hvm' is not supported");
     refuses(BASE "uuid = \"0123\"\n", "g.cfg:5: error: uuid '0123' has not the form");
-    refuses(BASE "on_crash = \"coredump-destroy\"\n", "g.cfg:5: error: on_crash = \"coredump-destroy\" is not supported");
+    refuses(BASE "on_crash = \"coredump-destroy\"\n",
+            "g.cfg:5: error: on_crash = \"coredump-destroy\" is not supported");
     refuses(BASE "tsc_mode = \"x\"\n", "g.cfg:5: error: tsc_mode = \"x\" is not known");
     refuses(BASE "tsc_mode = 9\n", "g.cfg:5: error: tsc_mode = 9 is out of range");
-    refuses(BASE "pci = [ \"00:02.0\" ]\n", "g.cfg:5: error: pci: passing devices to guests is not supported");
+    refuses(BASE "pci = [ \"00:02.0\" ]\n",
+            "g.cfg:5: error: pci: passing devices to guests is not supported");
     refuses(BASE "pci = \"00:02.0\"\n", "g.cfg:5: error: pci must be a list");
     refuses(BASE "kernel = \"\"\n", "g.cfg:5: error: kernel is empty");
     refuses(BASE "kernel = [ ]\n", "g.cfg:5: error: kernel must be a string");
@@ -172,8 +180,15 @@ static void test_refusals(void **state)
 
 static void test_names(void **state)
 {
-    static const char *const wrong[] = { "", "a b", "a/b", "17", "Domain-0", "a\tb",
-                                         "0123456789012345678901234567890123456789012345678901234567890123x" };
+    static const char *const wrong[] = {
+        "",
+        "a b",
+        "a/b",
+        "17",
+        "Domain-0",
+        "a\tb",
+        "0123456789012345678901234567890123456789012345678901234567890123x"
+    };
     char text[256];
 
     (void)state;
@@ -196,8 +211,10 @@ static void test_syntax(void **state)
 
 static void test_overrides(void **state)
 {
-    char memory[] = "memory=512", name[] = "name='h'", bad_value[] = "vcpus=0", bad_syntax[] = "name=h i", none[] = "hello";
-    char *good[] = { memory, name }, *value[] = { bad_value }, *syntax[] = { bad_syntax }, *nothing[] = { none };
+    char memory[] = "memory=512", name[] = "name='h'", bad_value[] = "vcpus=0",
+         bad_syntax[] = "name=h i", none[] = "hello";
+    char *good[] = { memory, name }, *value[] = { bad_value }, *syntax[] = { bad_syntax },
+         *nothing[] = { none };
 
     (void)state;
     assert_int_equal(parse(BASE, good, 2), 0);
@@ -242,7 +259,9 @@ static void test_files(void **state)
 
     (void)state;
     assert_true(fd >= 0);
-    len = snprintf(text, sizeof(text), "name=\"g\"\ntype=\"pvh\"\nmemory=64\nkernel=\"%s\"\nramdisk=\"%s.none\"\n", path, path);
+    len = snprintf(text, sizeof(text),
+                   "name=\"g\"\ntype=\"pvh\"\nmemory=64\nkernel=\"%s\"\nramdisk=\"%s.none\"\n",
+                   path, path);
     assert_int_equal(write(fd, text, (size_t)len), len);
     close(fd);
     report = open_memstream(&complaints, &size);
@@ -261,7 +280,8 @@ static void test_files(void **state)
 
 static void test_lines(void **state)
 {
-    static const char text[] = "a=1\n  b += 2 ; c = [ 'd=1',\ne = 2 ]\nf = \"x\\\"g = 1\"\n# h = 1\ni 3\nj=1";
+    static const char text[] =
+        "a=1\n  b += 2 ; c = [ 'd=1',\ne = 2 ]\nf = \"x\\\"g = 1\"\n# h = 1\ni 3\nj=1";
     struct cfg_key keys[8];
 
     (void)state;
@@ -279,7 +299,8 @@ static void test_lines(void **state)
 
 static void test_cpu_sets(void **state)
 {
-    static const char *const wrong[] = { "", ",", "1,", "a", "1-", "-1", "3-2", "256", "^1", "1 2", "99999999999", "al" };
+    static const char *const wrong[] = { "",    ",",   "1,", "a",   "1-",          "-1",
+                                         "3-2", "256", "^1", "1 2", "99999999999", "al" };
     struct cpu_set set;
     char text[64];
 
@@ -320,11 +341,20 @@ static void test_uuids(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_minimal), cmocka_unit_test(test_everything), cmocka_unit_test(test_cmdline_wins),
-        cmocka_unit_test(test_cpus_forms), cmocka_unit_test(test_unknown_keys_warn), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_names), cmocka_unit_test(test_syntax), cmocka_unit_test(test_overrides),
-        cmocka_unit_test(test_limits), cmocka_unit_test(test_files), cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_cpu_sets), cmocka_unit_test(test_uuids),
+        cmocka_unit_test(test_minimal),
+        cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_cmdline_wins),
+        cmocka_unit_test(test_cpus_forms),
+        cmocka_unit_test(test_unknown_keys_warn),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_syntax),
+        cmocka_unit_test(test_overrides),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_cpu_sets),
+        cmocka_unit_test(test_uuids),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guests' state files: written and read back, replaced as a whole, and not believed when others can have written them.
+ * Guests' state files: written and read back, replaced as a whole, and not believed when others can
+ * have written them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,9 +44,18 @@ static int teardown(void **state)
 
 static struct guest_state example(void)
 {
-    struct guest_state s = { .domid = 3, .name = "web \"1\"", .uuid = "01234567-89ab-cdef-0123-456789abcdef", .ready = true,
-                             .console_port = 2, .console_gfn = 0xfefff, .store = true, .on_poweroff = "destroy",
-                             .on_reboot = "restart", .on_crash = "preserve", .created = 1700000000, .creator = 77 };
+    struct guest_state s = { .domid = 3,
+                             .name = "web \"1\"",
+                             .uuid = "01234567-89ab-cdef-0123-456789abcdef",
+                             .ready = true,
+                             .console_port = 2,
+                             .console_gfn = 0xfefff,
+                             .store = true,
+                             .on_poweroff = "destroy",
+                             .on_reboot = "restart",
+                             .on_crash = "preserve",
+                             .created = 1700000000,
+                             .creator = 77 };
 
     s.config_file = (char *)"/etc/x.cfg";
     s.config = (char *)"name = \"x\"\n";
@@ -110,10 +120,19 @@ static void test_unfinished(void **state)
 static void test_garbage(void **state)
 {
     static const char *const texts[] = {
-        "", "x", "[]", "3", "{", "{}", "{\"domid\":3}", "{\"domid\":4,\"name\":\"a\",\"uuid\":\"b\"}",
-        "{\"domid\":3,\"name\":7,\"uuid\":\"b\"}", "{\"domid\":\"3\",\"name\":\"a\",\"uuid\":\"b\"}",
+        "",
+        "x",
+        "[]",
+        "3",
+        "{",
+        "{}",
+        "{\"domid\":3}",
+        "{\"domid\":4,\"name\":\"a\",\"uuid\":\"b\"}",
+        "{\"domid\":3,\"name\":7,\"uuid\":\"b\"}",
+        "{\"domid\":\"3\",\"name\":\"a\",\"uuid\":\"b\"}",
         "{\"domid\":3,\"name\":\"a\",\"uuid\":\"0123456789012345678901234567890123456789\"}",
-        "{\"domid\":3,\"name\":\"a\",\"uuid\":\"b\",\"ready\":true,\"console_port\":-1,\"console_gfn\":1}",
+        ("{\"domid\":3,\"name\":\"a\",\"uuid\":\"b\",\"ready\":true,"
+         "\"console_port\":-1,\"console_gfn\":1}"),
         "{\"domid\":3,\"name\":\"a\",\"uuid\":\"b\",\"ready\":true}",
     };
     struct guest_state out;
@@ -170,8 +189,9 @@ static void test_lock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_unfinished), cmocka_unit_test(test_garbage),
-        cmocka_unit_test(test_trust), cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_unfinished),
+        cmocka_unit_test(test_garbage),    cmocka_unit_test(test_trust),
+        cmocka_unit_test(test_lock),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

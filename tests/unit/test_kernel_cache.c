@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The cache of unpacked kernels: what it keeps and returns, what it does not trust, its bound; and the cutting of trailing zeros.
+ * The cache of unpacked kernels: what it keeps and returns, what it does not trust, its bound; and
+ * the cutting of trailing zeros.
  */
 #include <dirent.h>
 #include <elf.h>
@@ -135,15 +136,28 @@ static void test_key(void **state)
 
 #define IMAGE_SIZE 0x10000
 
-/* Two segments at file offsets 0x1000 and 0x4000, the second with data up to 0x5010 and zeros behind; a third header in the first. */
+/* Two segments at file offsets 0x1000 and 0x4000, the second with data up to 0x5010 and zeros
+ * behind; a third header in the first. */
 static uint8_t *make_image(void)
 {
     uint8_t *image = calloc(1, IMAGE_SIZE);
-    Elf64_Ehdr ehdr = { .e_phoff = 64, .e_phnum = 3, .e_phentsize = sizeof(Elf64_Phdr), .e_shoff = 0xf000, .e_shnum = 4,
+    Elf64_Ehdr ehdr = { .e_phoff = 64,
+                        .e_phnum = 3,
+                        .e_phentsize = sizeof(Elf64_Phdr),
+                        .e_shoff = 0xf000,
+                        .e_shnum = 4,
                         .e_shstrndx = 3 };
     const Elf64_Phdr phdrs[3] = {
-        { .p_type = PT_LOAD, .p_offset = 0x1000, .p_filesz = 0x3000, .p_memsz = 0x3000, .p_paddr = 0x1000000 },
-        { .p_type = PT_LOAD, .p_offset = 0x4000, .p_filesz = 0x8000, .p_memsz = 0x9000, .p_paddr = 0x1003000 },
+        { .p_type = PT_LOAD,
+          .p_offset = 0x1000,
+          .p_filesz = 0x3000,
+          .p_memsz = 0x3000,
+          .p_paddr = 0x1000000 },
+        { .p_type = PT_LOAD,
+          .p_offset = 0x4000,
+          .p_filesz = 0x8000,
+          .p_memsz = 0x9000,
+          .p_paddr = 0x1003000 },
         { .p_type = PT_NOTE, .p_offset = 0x2000, .p_filesz = 0x100, .p_memsz = 0x100 },
     };
 
@@ -224,8 +238,13 @@ static void test_trimmed_in_cache(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_keep_and_find), cmocka_unit_test(test_trust), cmocka_unit_test(test_bound), cmocka_unit_test(test_key),
-        cmocka_unit_test(test_trim), cmocka_unit_test(test_trim_hostile), cmocka_unit_test(test_trimmed_in_cache),
+        cmocka_unit_test(test_keep_and_find),
+        cmocka_unit_test(test_trust),
+        cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_key),
+        cmocka_unit_test(test_trim),
+        cmocka_unit_test(test_trim_hostile),
+        cmocka_unit_test(test_trimmed_in_cache),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -15,7 +15,8 @@
 #include "tools/xl.h"
 
 static const struct xl_command command = { "test", NULL, "[-a] <X>", "Tests", "  -a\tx\n" };
-static const struct option options[] = { { "all", no_argument, NULL, 'a' }, { "size", required_argument, NULL, 's' },
+static const struct option options[] = { { "all", no_argument, NULL, 'a' },
+                                         { "size", required_argument, NULL, 's' },
                                          { NULL, 0, NULL, 0 } };
 
 /* Runs xl_getopt() once over the words. Returns its result. */
@@ -47,8 +48,11 @@ static void test_options(void **state)
 
 static void test_wrong_options(void **state)
 {
-    static const char *const wrong[][3] = { { "test", "-x", NULL }, { "test", "--none", NULL }, { "test", "-s", NULL },
-                                            { "test", "--size", NULL }, { "test", "--all=3", NULL } };
+    static const char *const wrong[][3] = { { "test", "-x", NULL },
+                                            { "test", "--none", NULL },
+                                            { "test", "-s", NULL },
+                                            { "test", "--size", NULL },
+                                            { "test", "--all=3", NULL } };
 
     (void)state;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -84,7 +88,9 @@ static void test_argument_counts(void **state)
 
 static void test_numbers(void **state)
 {
-    static const char *const wrong[] = { "", "-1", "+1", " 1", "1 ", "x", "0x", "0xg", "1k", "18446744073709551616", "101" };
+    static const char *const wrong[] = { "",   "-1", "+1",  " 1", "1 ",
+                                         "x",  "0x", "0xg", "1k", "18446744073709551616",
+                                         "101" };
     uint64_t value = 7;
 
     (void)state;
@@ -103,8 +109,9 @@ static void test_numbers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_options), cmocka_unit_test(test_wrong_options), cmocka_unit_test(test_help),
-        cmocka_unit_test(test_argument_counts), cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_options), cmocka_unit_test(test_wrong_options),
+        cmocka_unit_test(test_help),    cmocka_unit_test(test_argument_counts),
+        cmocka_unit_test(test_numbers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
