@@ -98,8 +98,7 @@ report_gone poweroff; grep -h GUEST /var/log/xen-lite/off.log
 run xl-lite create -q guest.cfg 'name="again"' 'cmdline="console=hvc0 do=reboot"'
 section rebooted; within 200 sh -c '[ $(grep -c GUEST-UP /var/log/xen-lite/again.log) -ge 2 ]'; echo $?
 section 'destroyed between restarts'; within 30 xl-lite destroy again; echo $?; sleep 3
-report_is "$(part 'destroyed between restarts' | head -n 1)" 0 'a guest that keeps rebooting can be destroyed'
-gone reboot
+report_gone reboot
 run xl-lite create -q guest.cfg 'name="bad"' 'cmdline="console=hvc0 do=crash"' 'on_crash="preserve"'
 section crashed; within 150 sh -c 'xl-lite list bad | grep -q -e ---sc-'; echo $?
 run xl-lite destroy bad
