@@ -61,6 +61,7 @@
 #define SVM_V_IRQ BIT(8)
 #define SVM_V_PRIO_SHIFT 16
 #define SVM_V_IGN_TPR BIT(20)
+#define SVM_V_VECTOR_SHIFT 32
 #define SVM_V_INTR_MASKING BIT(24)
 
 #define SVM_NP_ENABLE BIT(0)      /* offset 090h */
