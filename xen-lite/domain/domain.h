@@ -95,8 +95,7 @@ struct domain {
     struct domain_assist assist;
 
     struct shared_info *shared_info; /* one frame, type PAGE_SHARED, owned by the domain */
-    uint64_t tot_pages;        /* frames owned; atomic, kept by the allocator's accounting */
-    uint64_t max_pages;        /* bound for tot_pages; under lock */
+    uint64_t max_pages;        /* bound for the frames it owns; under lock */
     uint64_t tsc_base;         /* the host's TSC when the domain was created: 0 of the guest's */
     bool started;              /* was unpaused once: what CPUID says stays as it is; atomic */
     struct domain_destroy destroy;

@@ -128,8 +128,8 @@ static void on_ioio(struct cpu_vcpu *c)
 }
 
 /*
- * QEMU 7.2 with a host thread per CPU now and then (about once in 30 boots on a busy host; Xen meets it as well) takes a nested fault for the first fetch
- * after #VMEXIT, and saves the host's own registers over the guest's. The guest is lost; what can be done is to say so.
+ * QEMU 7.2 may deliver an event that went in through EVENTINJ a second time (see inject_as_virq() in svm.c). If that hits the host
+ * right after #VMEXIT, the host's registers are saved over the guest's. The guest is lost; what can be done is to say so.
  */
 static bool lost_state(const struct vmcb *vm, const struct cpu_npf *npf)
 {
