@@ -131,6 +131,9 @@ usleep 500000
 kill -0 $pid 2>/dev/null && say 'still running'
 say "left $(ls /run/xen-lite/control.sock /run/xl-dmd.pid 2>/dev/null | wc -l)"
 say 'messages'; cat /var/log/xen-lite/xl-dmd.log
+say 'end of the log'; tail -n 40 "$log"
+say 'torn lines'; grep -n -B1 -A1 tick $log | grep -v '^[0-9]*[:-]tick [0-9]*\.$'
+say 'hypervisor'; [ "$tool" = xl ] || xl-lite dmesg | tail -n 40
 SCRIPT
 
 tool=xl-lite
