@@ -222,9 +222,68 @@ static void test_interrupted_delivery(void **state)
     put(0x88, 0x80000480);
     svm_take_interrupted_event(&c);
     assert_int_equal(c.pending.type, CPU_EVENT_NONE);
+    put(0x88, 0x800003f3); /* QEMU 7.2's way to say 0x800000f3 */
+    svm_take_interrupted_event(&c);
+    assert_int_equal(c.pending.type, CPU_EVENT_INTR);
+    assert_int_equal(c.pending.vector, 0xf3);
+    c.pending.type = CPU_EVENT_NONE;
     put(0x88, 0x80000303);
     svm_take_interrupted_event(&c);
     assert_int_equal(c.pending.type, CPU_EVENT_NONE);
+}
+
+/* An interrupt goes in as a virtual one, also where a window for it was asked for before. */
+static void test_virq(void **state)
+{
+    struct cpu_event irq = { .type = CPU_EVENT_INTR, .vector = 0xf3 };
+
+    (void)state;
+    c.regs.rflags = 0x202;
+    assert_false(svm_inject_as_virq(&c)); /* nothing to inject */
+    svm_request_irq_window(&c);
+    svm_inject(&c, &irq);
+    assert_true(svm_inject_as_virq(&c));
+    assert_int_equal(at(0xa8, 8), 0);
+    assert_int_equal(at(0x60, 8), 0xf3ull << 32 | 1u << 24 | 1u << 8 | 0xfu << 16 | 1u << 20);
+    assert_int_equal(at(0xc, 4) & 1u << 4, 0); /* VINTR: it is to be delivered, not to exit */
+    vm.int_ctl &= ~(1ull << 8);                /* taken */
+    svm_after_virq(&c);
+    assert_int_equal(c.pending.type, CPU_EVENT_NONE);
+    assert_int_equal(at(0x64, 4), 0);
+
+    svm_inject(&c, &irq);
+    assert_true(svm_inject_as_virq(&c));
+    svm_after_virq(&c); /* not taken: a physical interrupt came first */
+    assert_int_equal(c.pending.type, CPU_EVENT_INTR);
+    assert_int_equal(c.pending.vector, 0xf3);
+    assert_int_equal(at(0x60, 8) & 1u << 8, 0);
+
+    c.shadow = 1; /* cannot be taken at once: stays an event */
+    svm_inject(&c, &irq);
+    assert_false(svm_inject_as_virq(&c));
+    assert_int_equal(at(0xa8, 8), 0x800000f3);
+}
+
+/* A second interrupt is due: the exit comes with the first one's IRET, and asks for the window then. */
+static void test_window_behind_virq(void **state)
+{
+    struct cpu_event irq = { .type = CPU_EVENT_INTR, .vector = 0xf3 };
+
+    (void)state;
+    c.regs.rflags = 0x202;
+    svm_inject(&c, &irq);
+    svm_request_irq_window(&c);
+    assert_int_equal(at(0xc, 4) & 1u << 4, 0);
+    assert_true(at(0xc, 4) & 1u << 20); /* IRET */
+    assert_true(svm_inject_as_virq(&c));
+    vm.int_ctl &= ~(1ull << 8);
+    svm_after_virq(&c);
+    c.regs.rip = 0x5000;
+    svm_exit_iret(&c);
+    assert_int_equal(at(0xc, 4) & 1u << 20, 0);
+    assert_true(svm_can_inject_nmi(&c)); /* it was no NMI's */
+    svm_request_irq_window(&c);
+    assert_true(at(0xc, 4) & 1u << 4);
 }
 
 static void test_reset_keeps_wiring(void **state)
@@ -252,6 +311,8 @@ int main(void)
         cmocka_unit_test_setup(test_inject, setup),
         cmocka_unit_test_setup(test_windows, setup),
         cmocka_unit_test_setup(test_interrupted_delivery, setup),
+        cmocka_unit_test_setup(test_virq, setup),
+        cmocka_unit_test_setup(test_window_behind_virq, setup),
         cmocka_unit_test_setup(test_reset_keeps_wiring, setup),
     };
 

@@ -87,6 +87,9 @@ static __attribute__((noinline)) void inject_waiting(struct vcpu *v, struct cpu_
     cpu_backend->inject(c, &ev);
     if (!direct)
         vlapic_ack_irq(&v->vlapic, ev.vector);
+    /* Whatever else is due must not wait for an exit that may never come: the handler need not end with an EOI. */
+    if (vlapic_next_irq(&v->vlapic) >= 0)
+        cpu_backend->request_irq_window(c);
 }
 
 /* Anything at all to look at? Cheap, and may say yes in vain. */

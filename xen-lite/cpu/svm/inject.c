@@ -7,6 +7,13 @@
 
 #include "cpu/exit.h"
 
+/* Not for NMI handlers only: an exit that is no longer needed costs one pass, and the guest's IRET runs then. */
+static void intercept_iret(struct vmcb *vm)
+{
+    vm->intercept1 |= (uint32_t)SVM_INTERCEPT_IRET;
+    vm->clean &= ~(uint32_t)SVM_CLEAN_INTERCEPTS;
+}
+
 void svm_inject(struct cpu_vcpu *c, const struct cpu_event *ev)
 {
     static const uint8_t type[] = {
@@ -25,8 +32,7 @@ void svm_inject(struct cpu_vcpu *c, const struct cpu_event *ev)
         /* Without virtual NMIs the end of the handler shows in its IRET only. */
         s->nmi_blocked = true;
         s->iret_at_rip = false;
-        vm->intercept1 |= (uint32_t)SVM_INTERCEPT_IRET;
-        vm->clean &= ~(uint32_t)SVM_CLEAN_INTERCEPTS;
+        intercept_iret(vm);
     }
 }
 
@@ -47,14 +53,25 @@ bool svm_can_inject_nmi(const struct cpu_vcpu *c)
     return !s->nmi_blocked && !c->shadow && !(s->vmcb->event_inj & SVM_EVENT_VALID);
 }
 
+static bool irq_is_being_injected(const struct vmcb *vm)
+{
+    return (vm->event_inj & SVM_EVENT_VALID) &&
+           (vm->event_inj & SVM_EVENT_TYPE_MASK) >> SVM_EVENT_TYPE_SHIFT == SVM_EVENT_INTR;
+}
+
 /*
- * A virtual interrupt of the highest priority that is intercepted: the exit comes as soon as the guest could take it. It
- * is never delivered itself; interrupts are injected as events.
+ * A virtual interrupt of the highest priority that is intercepted: the exit comes as soon as the guest could take it, and
+ * it is never delivered itself. Where the one virtual interrupt there is takes an interrupt in (svm_enter()), the handler's
+ * IRET makes the exit, at the latest.
  */
 void svm_request_irq_window(struct cpu_vcpu *c)
 {
     struct vmcb *vm = vmcb_of(c);
 
+    if (irq_is_being_injected(vm)) {
+        intercept_iret(vm);
+        return;
+    }
     if (vm->int_ctl & SVM_V_IRQ)
         return;
     vm->int_ctl |= SVM_V_IRQ | SVM_V_IGN_TPR | 0xfULL << SVM_V_PRIO_SHIFT;
@@ -62,13 +79,16 @@ void svm_request_irq_window(struct cpu_vcpu *c)
     vm->clean &= ~(uint32_t)(SVM_CLEAN_INTERCEPTS | SVM_CLEAN_TPR);
 }
 
-void svm_exit_vintr(struct cpu_vcpu *c)
+void svm_close_irq_window(struct vmcb *vm)
 {
-    struct vmcb *vm = vmcb_of(c);
-
     vm->int_ctl &= ~SVM_V_IRQ;
     vm->intercept1 &= ~(uint32_t)SVM_INTERCEPT_VINTR;
     vm->clean &= ~(uint32_t)(SVM_CLEAN_INTERCEPTS | SVM_CLEAN_TPR);
+}
+
+void svm_exit_vintr(struct cpu_vcpu *c)
+{
+    svm_close_irq_window(vmcb_of(c));
 }
 
 /* The IRET intercept is on whenever a handler runs; an interrupt shadow ends by itself before the next exit. */
@@ -82,9 +102,11 @@ void svm_exit_iret(struct cpu_vcpu *c)
 {
     struct svm_vcpu *s = svm_of(c);
 
-    s->nmi_blocked = false;
-    s->iret_at_rip = true;
-    s->iret_rip = c->regs.rip;
+    if (s->nmi_blocked) {
+        s->nmi_blocked = false;
+        s->iret_at_rip = true;
+        s->iret_rip = c->regs.rip;
+    }
     s->vmcb->intercept1 &= ~(uint32_t)SVM_INTERCEPT_IRET;
     s->vmcb->clean &= ~(uint32_t)SVM_CLEAN_INTERCEPTS;
 }
@@ -115,10 +137,46 @@ void svm_take_interrupted_event(struct cpu_vcpu *c)
     case SVM_EVENT_EXCEPTION:
         if (vector == X86_BP || vector == X86_OF)
             return;
-        ev.type = CPU_EVENT_EXCEPTION;
+        /* QEMU 7.2 calls the delivery of a virtual interrupt that. */
+        ev.type = vector < 32 ? CPU_EVENT_EXCEPTION : CPU_EVENT_INTR;
         break;
     default:
         return;
     }
     c->pending = ev;
+}
+
+/*
+ * An external interrupt that the guest can take at once goes in as a virtual interrupt rather than through EVENTINJ (APM
+ * 15.21.4): the same for the guest, but QEMU 7.2 delivers an injected one again, at any later time and even to the host,
+ * when another thread interrupts the emulated CPU (its exception_index stays set after helper_vmrun()).
+ */
+bool svm_inject_as_virq(struct cpu_vcpu *c)
+{
+    struct vmcb *vm = vmcb_of(c);
+
+    if (likely(!irq_is_being_injected(vm)) || c->shadow || !(c->regs.rflags & RFLAGS_IF))
+        return false;
+    /* A window that was asked for before is open now. */
+    if (vm->int_ctl & SVM_V_IRQ)
+        svm_close_irq_window(vm);
+    vm->int_ctl |= SVM_V_IRQ | SVM_V_IGN_TPR | 0xfULL << SVM_V_PRIO_SHIFT |
+                   (vm->event_inj & SVM_EVENT_VECTOR_MASK) << SVM_V_VECTOR_SHIFT;
+    vm->clean &= ~(uint32_t)SVM_CLEAN_TPR;
+    vm->event_inj = 0;
+    return true;
+}
+
+/* Back in the host: was it taken? A physical interrupt may have come first; then it is due again. */
+void svm_after_virq(struct cpu_vcpu *c)
+{
+    struct vmcb *vm = vmcb_of(c);
+
+    if ((vm->int_ctl & SVM_V_IRQ) && c->pending.type == CPU_EVENT_NONE)
+        c->pending = (struct cpu_event){
+            .type = CPU_EVENT_INTR,
+            .vector = (uint8_t)(vm->int_ctl >> SVM_V_VECTOR_SHIFT),
+        };
+    vm->int_ctl &= ~(SVM_V_IRQ | 0xffULL << SVM_V_VECTOR_SHIFT);
+    vm->clean &= ~(uint32_t)SVM_CLEAN_TPR;
 }

@@ -251,39 +251,6 @@ static inline void run_guest(paddr_t vmcb, paddr_t host, uint64_t *gpr)
                            "memory", "cc");
 }
 
-/*
- * An external interrupt that the guest can take at once goes in as a virtual interrupt rather than through EVENTINJ (APM
- * 15.21.4): the same for the guest, but QEMU 7.2 delivers an injected one again, at any later time and even to the host,
- * when another thread interrupts the emulated CPU (its exception_index stays set after helper_vmrun()).
- */
-static bool inject_as_virq(const struct cpu_vcpu *c, struct vmcb *vm)
-{
-    uint64_t type = (vm->event_inj & SVM_EVENT_TYPE_MASK) >> SVM_EVENT_TYPE_SHIFT;
-
-    if (likely(!(vm->event_inj & SVM_EVENT_VALID)))
-        return false;
-    if (type != SVM_EVENT_INTR || (vm->int_ctl & SVM_V_IRQ) || c->shadow ||
-        !(c->regs.rflags & RFLAGS_IF))
-        return false;
-    vm->int_ctl |= SVM_V_IRQ | SVM_V_IGN_TPR | 0xfULL << SVM_V_PRIO_SHIFT |
-                   (vm->event_inj & SVM_EVENT_VECTOR_MASK) << SVM_V_VECTOR_SHIFT;
-    vm->clean &= ~(uint32_t)SVM_CLEAN_TPR;
-    vm->event_inj = 0;
-    return true;
-}
-
-/* Back in the host: was it taken? A physical interrupt may have come first; then it is due again. */
-static void after_virq(struct cpu_vcpu *c, struct vmcb *vm)
-{
-    if ((vm->int_ctl & SVM_V_IRQ) && c->pending.type == CPU_EVENT_NONE)
-        c->pending = (struct cpu_event){
-            .type = CPU_EVENT_INTR,
-            .vector = (uint8_t)(vm->int_ctl >> SVM_V_VECTOR_SHIFT),
-        };
-    vm->int_ctl &= ~(SVM_V_IRQ | 0xffULL << SVM_V_VECTOR_SHIFT);
-    vm->clean &= ~(uint32_t)SVM_CLEAN_TPR;
-}
-
 static void svm_enter(struct cpu_vcpu *c)
 {
     struct svm_vcpu *s = svm_of(c);
@@ -303,7 +270,7 @@ static void svm_enter(struct cpu_vcpu *c)
     vm->rip = c->regs.rip;
     vm->rflags = c->regs.rflags;
 
-    virq = inject_as_virq(c, vm);
+    virq = svm_inject_as_virq(c);
 
     run_guest(s->vmcb_pa, sc->host_pa, c->regs.gpr);
 
@@ -320,7 +287,7 @@ static void svm_enter(struct cpu_vcpu *c)
     if (unlikely(vm->exit_int_info & SVM_EVENT_VALID))
         svm_take_interrupted_event(c);
     if (unlikely(virq))
-        after_virq(c, vm);
+        svm_after_virq(c);
 }
 
 const struct cpu_backend svm_backend = {

@@ -306,6 +306,12 @@ void svm_request_nmi_window(struct cpu_vcpu *c);
 /* Takes over an event whose delivery the exit cut short (EXITINTINFO). */
 void svm_take_interrupted_event(struct cpu_vcpu *c);
 void svm_exit_vintr(struct cpu_vcpu *c);
+/* svm_enter(): turns an interrupt in EVENTINJ into a virtual one if that can be; true if it did. */
+bool svm_inject_as_virq(struct cpu_vcpu *c);
+/* And after the guest's run: takes it back, to be injected again if it was not taken. */
+void svm_after_virq(struct cpu_vcpu *c);
+/* Takes back what svm_request_irq_window() asked for. */
+void svm_close_irq_window(struct vmcb *vm);
 void svm_exit_iret(struct cpu_vcpu *c);
 
 /* exits.c */
