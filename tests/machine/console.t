@@ -27,6 +27,8 @@ busybox mount -t devtmpfs dev /dev
 busybox mount -t proc proc /proc
 exec </dev/hvc0 >/dev/hvc0 2>&1
 busybox stty -echo
+# A remark of the kernel's in the middle of a line is no lost line.
+echo 1 >/proc/sys/kernel/printk
 echo "guest is up"
 while read -r line; do
     case $line in
