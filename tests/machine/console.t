@@ -95,6 +95,7 @@ step 'domains' qmp '"return": [' '{"execute": "query-domains"}'
 # The daemon is killed and started again while the guest counts: no line is lost, none doubled.
 talk $sock 1 'tick 3.' 'count
 '
+echo
 for round in 1 2 3; do
     kill -9 "$(cat $run/xl-dmd.lock)"
     usleep 300000
