@@ -442,6 +442,22 @@ static unsigned count_guests(void)
     return n;
 }
 
+/* The hypervisor prints into its log what its memory is used for. */
+static void press_m(void)
+{
+    struct xen_sysctl *s = (void *)arena;
+    char *key = (char *)arena + 1024;
+
+    memset(s, 0, sizeof(*s));
+    *key = 'm';
+    s->cmd = XEN_SYSCTL_debug_keys;
+    s->interface_version = XEN_SYSCTL_INTERFACE_VERSION;
+    s->u.debug_keys.nr_keys = 1;
+    set_xen_guest_handle(s->u.debug_keys.keys, key);
+    if (hypercall(__HYPERVISOR_sysctl, (uint64_t[5]){ (uintptr_t)s }) != 0)
+        die("debug key");
+}
+
 static unsigned clear_up(uint64_t *free, uint64_t *own, unsigned *ports)
 {
     unsigned missing;
@@ -458,6 +474,7 @@ static unsigned clear_up(uint64_t *free, uint64_t *own, unsigned *ports)
         printf("%u pages cannot be had again\n", missing);
     missing = count_guests();
     *free = free_pages(own);
+    press_m();
     return missing;
 }
 

@@ -16,6 +16,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "mm/frame.h"
+#include "mm/heap.h"
 #include "mm/phys.h"
 #include "sim.h"
 #include "vdev/pci.h"
@@ -515,6 +516,21 @@ void frame_get_stats(struct frame_stats *st)
     st->total = 1000;
     st->free = 400;
     st->free_low = 300;
+}
+
+int trap_for_each(struct trap_table *t, enum trap_kind kind,
+                  int (*fn)(const struct trap_region *r, void *arg), void *arg)
+{
+    (void)t;
+    (void)kind;
+    (void)fn;
+    (void)arg;
+    return 0;
+}
+
+void heap_get_stats(struct heap_stats *st)
+{
+    memset(st, 0, sizeof(*st));
 }
 
 uint64_t frames_limit(void)

@@ -38,6 +38,12 @@ HYPERCALL_HANDLER(domctl);           /* 36 */
  */
 struct domain *hypercall_target(struct vcpu *v, uint16_t domid, int *err);
 
+/*
+ * XEN_SYSCTL_debug_keys: acts on each of nr characters at gva, prints what they ask for; unknown ones do nothing.
+ * 0, -E2BIG, -EFAULT.
+ */
+long debug_keys(struct vcpu *v, uint64_t gva, uint32_t nr);
+
 /* The hypervisor's command line, for XENVER_commandline. Boot CPU, once; copied. */
 void xen_version_set_cmdline(const char *text);
 

@@ -25,7 +25,6 @@
 /* Bounds of one call; callers come back for more. */
 #define CONSOLE_MAX 65536u
 #define DOMAINS_MAX 1024u
-#define KEYS_MAX    64u
 #define DEVICES_MAX 256u
 
 /* ---- the log ring ---- */
@@ -230,45 +229,6 @@ static long cpupool_op(struct vcpu *v, struct xen_sysctl_cpupool_op *op)
     }
 }
 
-/* ---- debug keys ---- */
-
-static void print_domains(void)
-{
-    struct domain *d;
-    struct vcpu *v;
-
-    domain_list_lock();
-    for_each_domain (d) {
-        pr_info("d%u: %u vCPUs, %lu pages, %u references, %u event channels", d->domid,
-                d->max_vcpus, domain_ram_pages(d), READ_ONCE(d->refs),
-                READ_ONCE(d->evtchn.nr_active));
-        for_each_vcpu (d, v)
-            pr_info("d%uv%u: CPU %u, state %d, upcall vector %u, %s pending", d->domid, v->id,
-                    v->sched.cpu, sched_state(v), v->evt.upcall_vector,
-                    READ_ONCE(v->evt.info->evtchn_upcall_pending) ? "events" : "nothing");
-    }
-    domain_list_unlock();
-}
-
-static long debug_keys(struct vcpu *v, const struct xen_sysctl_debug_keys *op)
-{
-    char key;
-
-    if (op->nr_keys > KEYS_MAX)
-        return -E2BIG;
-    for (uint32_t i = 0; i < op->nr_keys; i++) {
-        if (copy_from_guest(v, &key, (uint64_t)op->keys.p + i, 1))
-            return -EFAULT;
-        if (key == 'q')
-            print_domains();
-        else if (key == 'C')
-            panic("asked for by the debug key C");
-        else if (key == 'h')
-            pr_info("keys: h this help, q domains and vCPUs, C stop with a panic");
-    }
-    return 0;
-}
-
 static long dispatch(struct vcpu *v, struct xen_sysctl *op)
 {
     switch (op->cmd) {
@@ -282,7 +242,7 @@ static long dispatch(struct vcpu *v, struct xen_sysctl *op)
     case XEN_SYSCTL_getdomaininfolist:
         return getdomaininfolist(v, &op->u.getdomaininfolist);
     case XEN_SYSCTL_debug_keys:
-        return debug_keys(v, &op->u.debug_keys);
+        return debug_keys(v, (uint64_t)op->u.debug_keys.keys.p, op->u.debug_keys.nr_keys);
     case XEN_SYSCTL_availheap:
         return availheap(&op->u.availheap);
     case XEN_SYSCTL_cputopoinfo:

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Debug keys: single characters of the toolstack (`xl debug-keys`) that print parts of the hypervisor's state into its log.
+ */
+#include "cpu/guest_mem.h"
+#include "domain/domain.h"
+#include "hypercall/dominfo.h"
+#include "hypercall/handlers.h"
+#include "hypercall/hypercall.h"
+#include "lib/assert.h"
+#include "lib/errno.h"
+#include "lib/printf.h"
+#include "mm/frame.h"
+#include "mm/heap.h"
+
+#define KEYS_MAX 64u
+
+static void print_help(void);
+
+static void print_domains(void)
+{
+    struct domain *d;
+    struct vcpu *v;
+
+    domain_list_lock();
+    for_each_domain (d) {
+        pr_info("d%u: %u vCPUs, %lu pages, %u references, %u event channels", d->domid,
+                d->max_vcpus, domain_ram_pages(d), READ_ONCE(d->refs),
+                READ_ONCE(d->evtchn.nr_active));
+        for_each_vcpu (d, v)
+            pr_info("d%uv%u: CPU %u, state %d, upcall vector %u, %s pending", d->domid, v->id,
+                    v->sched.cpu, sched_state(v), v->evt.upcall_vector,
+                    READ_ONCE(v->evt.info->evtchn_upcall_pending) ? "events" : "nothing");
+    }
+    domain_list_unlock();
+}
+
+static int count_region(const struct trap_region *r, void *arg)
+{
+    (void)r;
+    ++*(unsigned *)arg;
+    return 0;
+}
+
+static unsigned nr_regions(struct domain *d)
+{
+    unsigned n = 0;
+
+    trap_for_each(&d->traps, TRAP_MMIO, count_region, &n);
+    trap_for_each(&d->traps, TRAP_PIO, count_region, &n);
+    return n;
+}
+
+/* What a domain costs beside its memory: all that is bounded by its limits and stays until it is gone. */
+static void print_domain_memory(struct domain *d, uint64_t *tables, uint64_t *shared)
+{
+    *tables += READ_ONCE(d->p2m.tables);
+    *shared += READ_ONCE(d->grants.nr_frames) + 1; /* and its shared info */
+    pr_info("memory: d%u: %lu pages, %lu p2m tables, %u grant frames, %u handle chunks, %u event buckets, "
+            "%u trap regions",
+            d->domid, domain_ram_pages(d), READ_ONCE(d->p2m.tables), READ_ONCE(d->grants.nr_frames),
+            READ_ONCE(d->grants.nr_chunks), READ_ONCE(d->evtchn.nr_ports) / EVTCHN_PER_BUCKET,
+            nr_regions(d));
+}
+
+static void print_memory(void)
+{
+    uint64_t tables = 0, shared = 0;
+    struct frame_stats st;
+    struct heap_stats heap;
+    struct domain *d;
+
+    domain_list_lock();
+    for_each_domain (d)
+        print_domain_memory(d, &tables, &shared);
+    domain_list_unlock();
+    frame_get_stats(&st);
+    heap_get_stats(&heap);
+    pr_info("memory: heap: %lu objects of %lu bytes in %lu frames, %lu requests refused", heap.objects,
+            heap.bytes_in_use, heap.frames, heap.failures);
+    pr_info("memory: all: %lu frames, %lu free, %lu the hypervisor's: %lu p2m tables, %lu shared, %lu heap, "
+            "%lu others",
+            st.total, st.free, st.xen, tables, shared, heap.frames,
+            st.xen - tables - shared - heap.frames);
+}
+
+static void stop(void)
+{
+    panic("asked for by the debug key C");
+}
+
+static const struct {
+    char key;
+    const char *what;
+    void (*fn)(void);
+} keys[] = {
+    { 'h', "this help", print_help },
+    { 'm', "memory, by what it is used for", print_memory },
+    { 'q', "domains and vCPUs", print_domains },
+    { 'C', "stop with a panic", stop },
+};
+
+static void print_help(void)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
+        pr_info("key %c: %s", keys[i].key, keys[i].what);
+}
+
+long debug_keys(struct vcpu *v, uint64_t gva, uint32_t nr)
+{
+    char key;
+
+    if (nr > KEYS_MAX)
+        return -E2BIG;
+    for (uint32_t i = 0; i < nr; i++) {
+        if (copy_from_guest(v, &key, gva + i, 1))
+            return -EFAULT;
+        for (unsigned k = 0; k < ARRAY_SIZE(keys); k++)
+            if (keys[k].key == key)
+                keys[k].fn();
+    }
+    return 0;
+}
