@@ -44,6 +44,7 @@ enum {
     MAX_GUESTS = 4,
     MAX_OWN = 256,
     MAX_LIST = 600,
+    MAX_TABLES = 64,               /* of the p2m: what boot makes, and one for each 2 MiB that calls may cut up */
     MEMOP_CMD = 63,                /* a memory call's number; progress lies above it */
     MEMOP_START_SHIFT = 6,
 };
@@ -442,7 +443,14 @@ static unsigned count_guests(void)
     return n;
 }
 
-/* The hypervisor prints into its log what its memory is used for. */
+/* ---- what the hypervisor itself says of its memory: debug key m ---- */
+
+struct usage {
+    uint64_t objects, waiting;                      /* on its heap */
+    uint64_t free, p2m_tables, shared, heap, counters, others; /* frames */
+    uint64_t pages, grant_frames, chunks, buckets, regions, windows; /* the control domain's */
+};
+
 static void press_m(void)
 {
     struct xen_sysctl *s = (void *)arena;
@@ -455,10 +463,116 @@ static void press_m(void)
     s->u.debug_keys.nr_keys = 1;
     set_xen_guest_handle(s->u.debug_keys.keys, key);
     if (hypercall(__HYPERVISOR_sysctl, (uint64_t[5]){ (uintptr_t)s }) != 0)
-        die("debug key");
+        die("debug key m");
 }
 
-static unsigned clear_up(uint64_t *free, uint64_t *own, unsigned *ports)
+static const char *read_log(void)
+{
+    struct xen_sysctl *s = (void *)arena;
+    char *text = (char *)arena + 4096;
+    uint32_t size = 256 << 10;
+
+    memset(s, 0, sizeof(*s));
+    s->cmd = XEN_SYSCTL_readconsole;
+    s->interface_version = XEN_SYSCTL_INTERFACE_VERSION;
+    s->u.readconsole.count = size;
+    set_xen_guest_handle(s->u.readconsole.buffer, text);
+    if (hypercall(__HYPERVISOR_sysctl, (uint64_t[5]){ (uintptr_t)s }) != 0)
+        die("reading the log");
+    text[s->u.readconsole.count] = '\0';
+    for (uint32_t i = 0; i < s->u.readconsole.count; i++)
+        if (!text[i])
+            text[i] = ' ';
+    return text;
+}
+
+/* Behind the last line that begins so. */
+static const char *last_line(const char *log, const char *begins)
+{
+    const char *found = NULL;
+
+    while ((log = strstr(log, begins)) != NULL) {
+        log += strlen(begins);
+        found = log;
+    }
+    if (!found) {
+        fprintf(stderr, "hostile: the log has no line '%s'\n", begins);
+        exit(1);
+    }
+    return found;
+}
+
+static struct usage learn_usage(void)
+{
+    struct usage u;
+    const char *log;
+    int n;
+
+    press_m();
+    log = read_log();
+    n = sscanf(last_line(log, "memory: d0:"),
+               "%" SCNu64 " pages, %*u p2m tables, %" SCNu64 " grant frames, %" SCNu64 " handle chunks, %" SCNu64
+               " event buckets, %" SCNu64 " trap regions (%" SCNu64 " ECAM",
+               &u.pages, &u.grant_frames, &u.chunks, &u.buckets, &u.regions, &u.windows);
+    n += sscanf(last_line(log, "memory: heap:"), "%" SCNu64 " objects of %*u bytes in %*u frames, %" SCNu64 " wait",
+                &u.objects, &u.waiting);
+    n += sscanf(last_line(log, "memory: all:"),
+                "%*u frames, %" SCNu64 " free, %*u the hypervisor's: %" SCNu64 " p2m tables, %" SCNu64
+                " shared, %" SCNu64 " heap, %" SCNu64 " counters, %" SCNu64 " others",
+                &u.free, &u.p2m_tables, &u.shared, &u.heap, &u.counters, &u.others);
+    if (n != 6 + 2 + 6)
+        die("what debug key m prints");
+    return u;
+}
+
+/* Objects that are not what a domain may keep: of its event channels, grants, handles and trapped regions. */
+static uint64_t other_objects(const struct usage *u)
+{
+    return u->objects - u->waiting - u->grant_frames - u->chunks - u->buckets - u->regions - u->windows;
+}
+
+static int64_t grown(const char *what, uint64_t before, uint64_t after)
+{
+    if (before != after)
+        printf("  %s: %+" PRId64 "\n", what, (int64_t)(after - before));
+    return (int64_t)(after - before);
+}
+
+/*
+ * Tells where the free pages went. What the control domain keeps by its own deeds, within its limits, is explained:
+ * tables of its p2m, which is in more pieces than before; its grant table; the heap's frames, each of which holds an
+ * object that is explained in turn. Returns how many frames and objects are not.
+ */
+static int64_t unexplained(const struct usage *a, const struct usage *b)
+{
+    int64_t frames = (int64_t)(a->free - b->free), objects;
+
+    printf("free pages %" PRIu64 ", then %" PRIu64 "\n", a->free, b->free);
+    frames -= grown("its pages", a->pages, b->pages);
+    frames -= grown("p2m tables", a->p2m_tables, b->p2m_tables);
+    frames -= grown("shared frames", a->shared, b->shared);
+    frames -= grown("heap", a->heap, b->heap);
+    frames -= grown("counters of domains' pages", a->counters, b->counters);
+    grown("other frames", a->others, b->others);
+    if (b->p2m_tables > MAX_TABLES)
+        frames += (int64_t)(b->p2m_tables - MAX_TABLES);
+    objects = grown("other objects", other_objects(a), other_objects(b));
+    printf("unexplained: %" PRId64 " frames, %" PRId64 " objects\n", frames, objects);
+    return llabs(frames) + llabs(objects);
+}
+
+/* The device that calls may have taken away comes back. */
+static void restore_device(void)
+{
+    struct physdev_pci_device_add *a = (void *)arena;
+
+    memset(a, 0, sizeof(*a));
+    a->devfn = (uint8_t)edu;
+    if (edu >= 0)
+        hypercall(__HYPERVISOR_physdev_op, (uint64_t[5]){ PHYSDEVOP_pci_device_add, (uintptr_t)a });
+}
+
+static unsigned clear_up(struct usage *usage, uint64_t *own, unsigned *ports)
 {
     unsigned missing;
 
@@ -472,9 +586,10 @@ static unsigned clear_up(uint64_t *free, uint64_t *own, unsigned *ports)
     missing = restore_memory();
     if (missing)
         printf("%u pages cannot be had again\n", missing);
+    restore_device();
     missing = count_guests();
-    *free = free_pages(own);
-    press_m();
+    free_pages(own);
+    *usage = learn_usage();
     return missing;
 }
 
@@ -515,8 +630,10 @@ int main(int argc, char **argv)
 {
     unsigned long calls = argc > 1 ? strtoul(argv[1], NULL, 0) : 10000;
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
-    uint64_t free0, own0, free1, own1;
+    struct usage usage0, usage1;
+    uint64_t own0, own1;
     unsigned ports0, ports1, left;
+    int64_t lost;
 
     trace = argc > 3 && strcmp(argv[3], "trace") == 0;
     watch = argc > 3 && strcmp(argv[3], "pages") == 0;
@@ -531,14 +648,14 @@ int main(int argc, char **argv)
     edu = find_edu();
     scan_ports(1);
     random_seed(seed);
-    /* A first part for what is allocated once and stays: split page tables, slabs, tables of ports. */
+    /* A first part, so that the second one begins with what such calls leave. */
     run(calls / 4);
-    clear_up(&free0, &own0, &ports0);
+    clear_up(&usage0, &own0, &ports0);
     run(calls - calls / 4);
-    left = clear_up(&free1, &own1, &ports1);
+    left = clear_up(&usage1, &own1, &ports1);
     printf("hypercalls: made %lu, of which %lu succeeded; %lu left out\n", made, succeeded, vetoed);
     printf("event channels %u, then %u\n", ports0, ports1);
     printf("own pages %" PRIu64 ", then %" PRIu64 "\n", own0, own1);
-    printf("free pages %" PRIu64 ", then %" PRIu64 ": lost %" PRId64 "\n", free0, free1, (int64_t)(free0 - free1));
-    return left || ports0 != ports1 || own0 != own1;
+    lost = unexplained(&usage0, &usage1);
+    return left || ports0 != ports1 || own0 != own1 || lost;
 }

@@ -36,12 +36,9 @@ for mode in $modes; do
     like "$out" "^$mode ended 0" "$mode: the hypervisor answers as before"
 done
 for seed in $seeds; do
-    like "$out" "^seed $seed ended 0" "hypercalls, seed $seed: event channels, domains and own memory are as before"
+    like "$out" "^seed $seed ended 0" "hypercalls, seed $seed: event channels, domains and memory are as before"
 done
-# Some of the first seed's pages stay (127 measured, later seeds 3 to 5 each). Which they are has not been found out: the limit
-# is set above what was measured, and says nothing about whether they ought to stay.
-lost=$(sed -n 's/^free pages .* lost //p' <<<"$out" | awk '{ n += $1 } END { print n + 0 }')
-at_most "$lost" 256 'pages lost by all hypercalls'
+is "$(grep -c '^unexplained: 0 frames, 0 objects$' <<<"$out")" "$(wc -w <<<"$seeds")" 'every page and object of the hypervisor is accounted for'
 unlike "$(tr -d '\0' <"$serial")" 'PANIC|assertion failed' 'no panic'
 unlike "$(tr -d '\0' <"$serial")" 'BUG:|Oops|soft lockup|Kernel panic' 'the kernel lives well'
 done_testing

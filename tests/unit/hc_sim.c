@@ -528,6 +528,11 @@ int trap_for_each(struct trap_table *t, enum trap_kind kind,
     return 0;
 }
 
+unsigned trap_deferred(void)
+{
+    return 0;
+}
+
 void heap_get_stats(struct heap_stats *st)
 {
     memset(st, 0, sizeof(*st));

@@ -10,6 +10,7 @@
 #include "lib/assert.h"
 #include "lib/errno.h"
 #include "lib/printf.h"
+#include "lib/string.h"
 #include "mm/frame.h"
 #include "mm/heap.h"
 
@@ -35,32 +36,33 @@ static void print_domains(void)
     domain_list_unlock();
 }
 
+struct region_counts {
+    unsigned all, ecam;
+};
+
 static int count_region(const struct trap_region *r, void *arg)
 {
-    (void)r;
-    ++*(unsigned *)arg;
+    struct region_counts *n = arg;
+
+    n->all++;
+    n->ecam += strcmp(r->name, "pci-ecam") == 0;
     return 0;
-}
-
-static unsigned nr_regions(struct domain *d)
-{
-    unsigned n = 0;
-
-    trap_for_each(&d->traps, TRAP_MMIO, count_region, &n);
-    trap_for_each(&d->traps, TRAP_PIO, count_region, &n);
-    return n;
 }
 
 /* What a domain costs beside its memory: all that is bounded by its limits and stays until it is gone. */
 static void print_domain_memory(struct domain *d, uint64_t *tables, uint64_t *shared)
 {
+    struct region_counts n = { 0 };
+
+    trap_for_each(&d->traps, TRAP_MMIO, count_region, &n);
+    trap_for_each(&d->traps, TRAP_PIO, count_region, &n);
     *tables += READ_ONCE(d->p2m.tables);
     *shared += READ_ONCE(d->grants.nr_frames) + 1; /* and its shared info */
     pr_info("memory: d%u: %lu pages, %lu p2m tables, %u grant frames, %u handle chunks, %u event buckets, "
-            "%u trap regions",
+            "%u trap regions (%u ECAM windows)",
             d->domid, domain_ram_pages(d), READ_ONCE(d->p2m.tables), READ_ONCE(d->grants.nr_frames),
-            READ_ONCE(d->grants.nr_chunks), READ_ONCE(d->evtchn.nr_ports) / EVTCHN_PER_BUCKET,
-            nr_regions(d));
+            READ_ONCE(d->grants.nr_chunks), READ_ONCE(d->evtchn.nr_ports) / EVTCHN_PER_BUCKET, n.all,
+            n.ecam);
 }
 
 static void print_memory(void)
@@ -76,12 +78,12 @@ static void print_memory(void)
     domain_list_unlock();
     frame_get_stats(&st);
     heap_get_stats(&heap);
-    pr_info("memory: heap: %lu objects of %lu bytes in %lu frames, %lu requests refused", heap.objects,
-            heap.bytes_in_use, heap.frames, heap.failures);
+    pr_info("memory: heap: %lu objects of %lu bytes in %lu frames, %u wait to be freed, %lu requests refused",
+            heap.objects, heap.bytes_in_use, heap.frames, trap_deferred(), heap.failures);
     pr_info("memory: all: %lu frames, %lu free, %lu the hypervisor's: %lu p2m tables, %lu shared, %lu heap, "
-            "%lu others",
-            st.total, st.free, st.xen, tables, shared, heap.frames,
-            st.xen - tables - shared - heap.frames);
+            "%lu counters, %lu others",
+            st.total, st.free, st.xen, tables, shared, heap.frames, st.counters,
+            st.xen - tables - shared - heap.frames - st.counters);
 }
 
 static void stop(void)

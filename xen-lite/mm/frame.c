@@ -557,6 +557,9 @@ void frame_get_stats(struct frame_stats *st)
     st->free_low = fa.free[ZONE_LOW];
     st->free = fa.free[ZONE_LOW] + fa.free[ZONE_HIGH];
     st->xen = fa.xen;
+    st->counters = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(owned); i++)
+        st->counters += owned[i] != NULL;
     for (unsigned o = 0; o < NR_ORDERS; o++)
         st->blocks[o] = fa.blocks[ZONE_LOW][o] + fa.blocks[ZONE_HIGH][o];
     spin_unlock(&fa.lock);

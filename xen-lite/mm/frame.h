@@ -151,6 +151,7 @@ struct frame_stats {
     uint64_t free_low; /* of them below 4 GiB */
     /* frames in use by the hypervisor, those it shares included */
     uint64_t xen;
+    uint64_t counters; /* of these: pages that count what domains own; they stay */
     uint64_t blocks[FRAME_MAX_ORDER + 1]; /* free blocks of each order */
 };
 void frame_get_stats(struct frame_stats *st);

@@ -17,9 +17,10 @@ struct reclaim_header {
 struct reclaim_cpu reclaim_cpu[MAX_CPUS];
 uint64_t reclaim_epoch = 1;
 
-static spinlock_t lock = SPINLOCK_INIT; /* both below, and advancing the epoch */
+static spinlock_t lock = SPINLOCK_INIT; /* all below, and advancing the epoch */
 static struct reclaim_header *oldest;
 static struct reclaim_header **newest = &oldest;
+static unsigned waiting; /* in the queue */
 
 static bool all_in_current_epoch(void)
 {
@@ -42,6 +43,7 @@ static struct reclaim_header *collect(void)
     while (oldest && oldest->epoch + 2 <= reclaim_epoch) {
         h = oldest;
         oldest = h->next;
+        waiting--;
     }
     if (!h)
         return NULL;
@@ -70,6 +72,7 @@ void trap_defer_free(void *p)
     h->epoch = reclaim_epoch;
     *newest = h;
     newest = &h->next;
+    waiting++;
     list = collect();
     spin_unlock(&lock);
     while (list) {
@@ -77,4 +80,9 @@ void trap_defer_free(void *p)
         xfree(list);
         list = h;
     }
+}
+
+unsigned trap_deferred(void)
+{
+    return READ_ONCE(waiting);
 }

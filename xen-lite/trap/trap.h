@@ -123,6 +123,8 @@ void *trap_zalloc(size_t size);
  * any CPU) frees what has become free.
  */
 void trap_defer_free(void *p);
+/* How many blocks wait to become free. */
+unsigned trap_deferred(void);
 
 /* ---- the hot path ---- */
 
