@@ -13,6 +13,7 @@
 #include <json-c/json.h>
 
 #include "dm/console_log.h"
+#include "dm/console_mark.h"
 #include "dm/console_pty.h"
 #include "dm/console_sock.h"
 #include "dm/dmd.h"
@@ -35,6 +36,7 @@ struct console {
     int port; /* ours; -1 when not bound */
     uint32_t remote_port;
     struct console_log *log;
+    struct console_mark *mark; /* NULL: could not be made; a daemon that is killed may write text twice then */
     struct console_pty *pty;
     struct console_sock *sock;
     struct event *window_timer;
@@ -121,7 +123,7 @@ static void disable_broken(struct console *console)
 static void read_ring(struct console *console)
 {
     char buf[sizeof(console->ring.page->out)];
-    int n = ring_read(&console->ring, buf, sizeof(buf));
+    int n = ring_peek(&console->ring, buf, sizeof(buf));
 
     if (n < 0) {
         disable_broken(console);
@@ -129,9 +131,27 @@ static void read_ring(struct console *console)
     }
     if (!n)
         return;
-    hv_notify(hv_of(console), console->port);
     console->output_bytes += (unsigned)n;
+    console_mark_set(console->mark, console->ring.out_cons, (uint32_t)n,
+                     console_log_offset(console->log, (size_t)n));
     output(console, buf, (size_t)n);
+    /* Only now: what a killed daemon has not logged is still in the ring. */
+    ring_done(&console->ring, (uint32_t)n);
+    console_mark_clear(console->mark);
+    hv_notify(hv_of(console), console->port);
+}
+
+/* Skips what a predecessor logged without coming to tell the guest. */
+static void skip_logged(struct console *console)
+{
+    char buf[sizeof(console->ring.page->out)];
+    uint32_t logged = console_mark_logged(console->mark, console->ring.out_cons,
+                                          console_log_offset(console->log, 0));
+    int n = ring_peek(&console->ring, buf, logged);
+
+    if (n > 0)
+        ring_done(&console->ring, (uint32_t)n);
+    console_mark_clear(console->mark);
 }
 
 void console_poll(struct console *console)
@@ -225,6 +245,7 @@ static bool open_outlets(struct console *console)
 {
     const struct domain *domain = console->domain;
     char *pty_path = console_path(console, "pty"), *sock_path = console_path(console, "sock");
+    char *mark_path = console_path(console, "mark");
 
     if (!console->window_timer)
         console->window_timer = evtimer_new(console_base(console), on_window_end, console);
@@ -238,8 +259,11 @@ static bool open_outlets(struct console *console)
         console->sock = console_sock_new(console, sock_path);
     if (console->pty && !console->sock)
         set_reason(console, "cannot listen at %s: %m", sock_path ? sock_path : "its socket");
+    if (!console->mark && mark_path)
+        console->mark = console_mark_open(mark_path, domain->handle);
     free(pty_path);
     free(sock_path);
+    free(mark_path);
     return console->log && console->pty && console->sock && console->window_timer;
 }
 
@@ -284,6 +308,7 @@ void console_attach(struct console *console)
     console->remote_port = port;
     console->state = CONSOLE_ATTACHED;
     console->reason[0] = 0;
+    skip_logged(console);
     console_log_begin(console->log, domain->domid, domain->uuid);
     console_event(console);
 }
@@ -299,6 +324,7 @@ void console_free(struct console *console)
     console_sock_free(console->sock);
     console_pty_free(console->pty);
     console_log_free(console->log);
+    console_mark_free(console->mark);
     free(console);
 }
 

@@ -119,6 +119,11 @@ void console_log_write(struct console_log *log, const char *buf, size_t len)
         failed(log);
 }
 
+size_t console_log_offset(const struct console_log *log, size_t len)
+{
+    return log && log->file ? logfile_offset(log->file, len) : 0;
+}
+
 void console_log_reopen(struct console_log *log)
 {
     log->failing = false;

@@ -18,6 +18,8 @@ void console_log_free(struct console_log *log);
 /* A line that says when which domain's text begins. */
 void console_log_begin(struct console_log *log, uint16_t domid, const char *uuid);
 void console_log_write(struct console_log *log, const char *buf, size_t len);
+/* Bytes of the file before a write of len bytes. */
+size_t console_log_offset(const struct console_log *log, size_t len);
 void console_log_reopen(struct console_log *log);
 const char *console_log_path(const struct console_log *log);
 uint64_t console_log_lost(const struct console_log *log);

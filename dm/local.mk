@@ -2,7 +2,7 @@
 # xl-dmd, the daemon of the control domain, and its tests.
 EXTRA_DIST += dm/schema.json
 dm_core = dm/ring.c dm/ring.h dm/hv.h dm/logfile.c dm/logfile.h dm/sock.c dm/sock.h \
-	dm/console.c dm/console.h dm/console_log.c dm/console_log.h dm/console_pty.c dm/console_pty.h \
+	dm/console.c dm/console.h dm/console_log.c dm/console_log.h dm/console_mark.c dm/console_mark.h dm/console_pty.c dm/console_pty.h \
 	dm/console_sock.c dm/console_sock.h dm/domains.c dm/domains.h \
 	dm/qmp_frame.c dm/qmp_frame.h dm/qmp.c dm/qmp.h dm/commands.c dm/control.c dm/control.h \
 	dm/dmd.c dm/dmd.h libs/guest_state.c libs/guest_state.h

@@ -97,11 +97,16 @@ static int rotate(struct logfile *log)
     return 0;
 }
 
+size_t logfile_offset(const struct logfile *log, size_t len)
+{
+    return log->size + len > log->limit ? 0 : log->size;
+}
+
 int logfile_write(struct logfile *log, const char *text, size_t len)
 {
     ssize_t n;
 
-    if (log->size && log->size + len > log->limit && rotate(log))
+    if (log->size && !logfile_offset(log, len) && rotate(log))
         return -1;
     while (len) {
         n = write(log->fd, text, len);

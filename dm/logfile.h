@@ -14,6 +14,8 @@ struct logfile *logfile_open(const char *path, size_t limit);
 void logfile_close(struct logfile *log);
 /* Appends; moves the file to FILE.1 first if it would grow past its limit. -1 with errno: text was lost. */
 int logfile_write(struct logfile *log, const char *text, size_t len);
+/* How long the file will be before a write of len bytes: 0 where that begins a new one. */
+size_t logfile_offset(const struct logfile *log, size_t len);
 /* Opens the path anew, as somebody else may have moved the file away. -1 with errno: the old one stays. */
 int logfile_reopen(struct logfile *log);
 const char *logfile_path(const struct logfile *log);

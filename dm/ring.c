@@ -13,7 +13,7 @@ void ring_attach(struct console_ring *ring, struct xencons_interface *page)
     };
 }
 
-int ring_read(struct console_ring *ring, char *buf, size_t size)
+int ring_peek(struct console_ring *ring, char *buf, size_t size)
 {
     struct xencons_interface *page = ring->page;
     uint32_t used, start, first;
@@ -36,10 +36,14 @@ int ring_read(struct console_ring *ring, char *buf, size_t size)
         first = used;
     memcpy(buf, page->out + start, first);
     memcpy(buf + first, page->out, used - first);
-    ring->out_cons += used;
-    /* Release: the guest may overwrite the bytes only once they are copied. */
-    __atomic_store_n(&page->out_cons, ring->out_cons, __ATOMIC_RELEASE);
     return (int)used;
+}
+
+void ring_done(struct console_ring *ring, uint32_t n)
+{
+    ring->out_cons += n;
+    /* Release: the guest may overwrite the bytes only once they are copied. */
+    __atomic_store_n(&ring->page->out_cons, ring->out_cons, __ATOMIC_RELEASE);
 }
 
 size_t ring_space(struct console_ring *ring)

@@ -23,10 +23,12 @@ struct console_ring {
 void ring_attach(struct console_ring *ring, struct xencons_interface *page);
 
 /*
- * Copies what the guest has written, at most size bytes, and tells the guest that it was read (the caller
- * sends the event). Returns the number of bytes, or -1 if the ring is broken.
+ * Copies what the guest has written, at most size bytes, and leaves it in the ring. Returns the number of bytes, or -1 if
+ * the ring is broken.
  */
-int ring_read(struct console_ring *ring, char *buf, size_t size);
+int ring_peek(struct console_ring *ring, char *buf, size_t size);
+/* Tells the guest that n bytes, which ring_peek() gave, were read; the caller sends the event. */
+void ring_done(struct console_ring *ring, uint32_t n);
 
 /* Bytes of input the guest has room for; 0 if the ring is, or proves to be, broken. */
 size_t ring_space(struct console_ring *ring);

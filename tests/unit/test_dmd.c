@@ -12,6 +12,7 @@
 #include <event2/event.h>
 
 #include "dm/console.h"
+#include "dm/console_mark.h"
 #include "dm/console_sock.h"
 #include "dm/logfile.h"
 
@@ -167,6 +168,60 @@ static void test_restart(void **state)
     assert_non_null(strstr(log, "before;"));
     assert_non_null(strstr(strstr(log, "before;"), "between;after;"));
     assert_null(strstr(strstr(log, "between;") + 1, "between;"));
+}
+
+static void append_to(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "a");
+
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* What a daemon leaves that is killed after it wrote `logged` of the ring's text to the log, and before it said so. */
+static void leave_mark(struct rig *rig, const struct fake_guest *guest, const char *text, const char *logged)
+{
+    char mark_path[128], kept_path[128], log_path[128];
+    uint8_t uuid[16];
+    struct console_mark *mark;
+
+    snprintf(mark_path, sizeof(mark_path), "%s/console/7.mark", rig->run);
+    snprintf(kept_path, sizeof(kept_path), "%s/console/kept", rig->run);
+    snprintf(log_path, sizeof(log_path), "%s/domain-7.log", rig->log);
+    memset(uuid, 7, sizeof(uuid));
+    mark = console_mark_open(mark_path, uuid);
+    assert_non_null(mark);
+    console_mark_set(mark, guest->page->out_cons, (uint32_t)strlen(text),
+                     strlen(rig_file(rig->log, "domain-7.log")));
+    assert_int_equal(link(mark_path, kept_path), 0);
+    console_mark_free(mark);
+    assert_int_equal(rename(kept_path, mark_path), 0);
+    append_to(log_path, logged);
+}
+
+/* Killed between log and ring, at any byte: the successor writes the rest, once. */
+static void test_killed_while_logging(void **state)
+{
+    static const char *const logged[] = { "", "x", "text=", "text=1;" };
+    struct rig *rig = *state;
+    struct fake_guest *guest = guest_seven(rig);
+
+    for (size_t i = 0; i < sizeof(logged) / sizeof(logged[0]); i++) {
+        const char *log;
+        char text[16] = "text=1;", rest[16];
+
+        if (logged[i][0] == 'x') /* somebody else's line came into the log: then rather twice than not at all */
+            strcpy(text, "other=1;");
+        rig_stop_daemon(rig);
+        fake_write(rig->hv, guest, text);
+        leave_mark(rig, guest, text, logged[i][0] == 'x' ? "a line that is longer" : logged[i]);
+        rig_start_daemon(rig);
+        rig_pump(rig);
+        log = rig_file(rig->log, "domain-7.log");
+        snprintf(rest, sizeof(rest), "]\n%s", text + (logged[i][0] == 'x' ? 0 : strlen(logged[i])));
+        assert_string_equal(log + strlen(log) - strlen(rest), rest);
+    }
 }
 
 static void test_names(void **state)
@@ -473,7 +528,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_three_ways),      T(test_modes),           T(test_last_words),    T(test_dying),
-        T(test_restart),         T(test_names),           T(test_being_built),     T(test_bad_files),     T(test_log_names_clash),
+        T(test_restart),         T(test_killed_while_logging),
+              T(test_names),           T(test_being_built),     T(test_bad_files),     T(test_log_names_clash),
         T(test_number_reused),   T(test_console_comes_late), T(test_broken_ring), T(test_input_waits),
         T(test_slow_reader),     T(test_event_storm),     T(test_too_many_clients), T(test_reopen),
         T(test_log_link),        T(test_list_fails),
