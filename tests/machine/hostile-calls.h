@@ -343,7 +343,7 @@ static void build_sched(struct call *c)
     if (c->arg[0] == SCHEDOP_poll) {
         set_xen_guest_handle(s->poll.ports, ports);
         s->poll.nr_ports = (unsigned)index_near(130);
-        s->poll.timeout = 1 + below(1000);
+        s->poll.timeout = one_in(2) ? 1 + below(1000) : time_now() + below(2000000);
     } else if (c->arg[0] == SCHEDOP_remote_shutdown) {
         s->remote.domain_id = any_domid();
         s->remote.reason = (unsigned)index_near(6);
@@ -398,6 +398,16 @@ static void build_small(struct call *c)
 
 static void build(struct call *c);
 
+/* Two entries that wait: a timer that is set, and the wait that it ends. */
+static void make_wait(multicall_entry_t *e)
+{
+    memset(e, 0, 2 * sizeof(*e));
+    e[0].op = __HYPERVISOR_set_timer_op;
+    e[0].args[0] = time_now() + below(2000000);
+    e[1].op = __HYPERVISOR_sched_op;
+    e[1].args[0] = one_in(4) ? SCHEDOP_yield : SCHEDOP_block;
+}
+
 static void build_multicall(struct call *c)
 {
     unsigned n = one_in(8) ? 100 : (unsigned)below(6);
@@ -415,6 +425,8 @@ static void build_multicall(struct call *c)
         e[i].op = sub.op;
         memcpy((void *)e[i].args, i < 4 ? sub.arg : (void *)e[i % 4].args, sizeof(sub.arg));
     }
+    if (n >= 2 && one_in(3))
+        make_wait(&e[below(n - 1)]);
     c->op = __HYPERVISOR_multicall;
     c->arg[0] = ptr(e);
     c->arg[1] = one_in(16) ? odd() : n;

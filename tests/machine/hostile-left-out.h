@@ -72,11 +72,26 @@ static int arms_watchdog(const struct call *c)
     return (uint32_t)c->arg[0] == SCHEDOP_watchdog && w && w->timeout;
 }
 
+/* System time: what time-outs are compared with. */
+static uint64_t time_now(void)
+{
+    struct { uint64_t now; } *t = (void *)(arena + CALL_BYTES * (ARG_BYTES / CALL_BYTES - 1)); /* no call's piece */
+
+    t->now = 0;
+    hypercall(__HYPERVISOR_hvm_op, (uint64_t[5]){ HVMOP_get_time, (uintptr_t)t });
+    return t->now;
+}
+
+static int is_soon(uint64_t ns)
+{
+    return ns && ns < time_now() + SOON_NS;
+}
+
 static int polls_for_ever(const struct call *c)
 {
     const struct sched_poll *p = readable(c->arg[1], sizeof(*p));
 
-    return (uint32_t)c->arg[0] == SCHEDOP_poll && p && (!p->timeout || p->timeout > 1ull << 30);
+    return (uint32_t)c->arg[0] == SCHEDOP_poll && p && !is_soon(p->timeout);
 }
 
 static int stops_vcpu(const struct call *c)
@@ -242,6 +257,13 @@ static const struct {
     { __HYPERVISOR_physdev_op, takes_device, "devices that the kernel uses" },
 };
 
+/* Waits until somebody wakes the vCPU; another entry may have stopped the timer that would, unless it was set just before. */
+static int blocks_for_ever(const struct call *c, const multicall_entry_t *before)
+{
+    return c->op == __HYPERVISOR_sched_op && (uint32_t)c->arg[0] == SCHEDOP_block &&
+           !(before && before->op == __HYPERVISOR_set_timer_op && is_soon(before->args[0]));
+}
+
 static int is_left_out(const struct call *c)
 {
     const multicall_entry_t *e;
@@ -259,8 +281,7 @@ static int is_left_out(const struct call *c)
         memcpy(sub.arg, (const void *)e->args, sizeof(sub.arg));
         if (sub.op != __HYPERVISOR_multicall && is_left_out(&sub))
             return 1;
-        /* Another entry may have stopped the timer that is to end the wait. */
-        if (sub.op == __HYPERVISOR_sched_op && ((uint32_t)sub.arg[0] == SCHEDOP_block || (uint32_t)sub.arg[0] == SCHEDOP_poll))
+        if (blocks_for_ever(&sub, i ? e - 1 : NULL))
             return 1;
     }
     return 0;

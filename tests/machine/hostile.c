@@ -45,6 +45,7 @@ enum {
     MAX_OWN = 256,
     MAX_LIST = 600,
     MAX_TABLES = 64,               /* of the p2m: what boot makes, and one for each 2 MiB that calls may cut up */
+    SOON_NS = 10000000,            /* waits that are longer are not made */
     MEMOP_CMD = 63,                /* a memory call's number; progress lies above it */
     MEMOP_START_SHIFT = 6,
 };

@@ -458,9 +458,9 @@ static void test_poll(void **state)
     assert_int_equal(err, -EINVAL);
     assert_true(evtchn_poll_begin(v, &port, 1, &err));
     eg_send(v, other);
-    assert_int_equal(hc_log(v)->wakes, 0);
+    assert_int_equal(hc_log(v)->kicks, 0);
     eg_send(v, port); /* masked, and yet */
-    assert_int_equal(hc_log(v)->wakes, 1);
+    assert_int_equal(hc_log(v)->kicks, 1);
     assert_int_equal(dom1->evtchn.nr_polling, 0);
     assert_false(evtchn_poll_begin(v, list, 2, &err));
     assert_int_equal(err, 0);
@@ -468,7 +468,7 @@ static void test_poll(void **state)
     test_and_clear_bit(dom1->shared_info->evtchn_pending, other);
     assert_true(evtchn_poll_begin(v, list, 2, &err));
     eg_send(v, other);
-    assert_int_equal(hc_log(v)->wakes, 2);
+    assert_int_equal(hc_log(v)->kicks, 2);
     evtchn_poll_end(v);
     assert_int_equal(dom1->evtchn.nr_polling, 0);
 }

@@ -75,11 +75,21 @@ bool hypercall_preempt(struct vcpu *v)
     return preempt;
 }
 
-/* Call 1 adds its arguments, call 2 counts its second argument down to 0, restarting each time. */
+/*
+ * Call 1 adds its arguments, call 2 counts its second argument down to 0, restarting each time. sched_op is the real one; what
+ * takes the vCPU off its CPU asks for a turn of the scheduler, as the real scheduler's functions do.
+ */
 long hypercall_call(struct vcpu *v, uint64_t nr, const uint64_t arg[5])
 {
     if (nr == 1)
         return (long)(arg[0] + arg[1] + arg[2] + arg[3] + arg[4]);
+    if (nr == __HYPERVISOR_sched_op) {
+        preempt |= arg[0] == SCHEDOP_yield || arg[0] == SCHEDOP_block || arg[0] == SCHEDOP_poll ||
+                   arg[0] == SCHEDOP_shutdown;
+        return do_sched_op(v, arg[0], arg[1], arg[2], arg[3], arg[4]);
+    }
+    if (nr == 3)
+        return HYPERCALL_NO_RETURN;
     if (nr != 2)
         return -ENOSYS;
     if (arg[1] == 0)
@@ -338,6 +348,83 @@ static void test_multicall(void **state)
     assert_int_equal(do_multicall(v0, ~0ULL, 0, 0, 0, 0), 0);
 }
 
+/* One turn of the multicall whose progress is in v0's registers. */
+static long multicall_turn(void)
+{
+    const uint64_t *gpr = v0->cpu.regs.gpr;
+
+    preempt = false; /* the scheduler has had its turn */
+    return do_multicall(v0, gpr[CPU_RDI], gpr[CPU_RSI], gpr[CPU_RDX], gpr[CPU_R10], gpr[CPU_R8]);
+}
+
+/*
+ * Entries that take the vCPU off its CPU end the turn after their own result is written, and what follows them is done
+ * when the vCPU runs again: once each, whatever woke it.
+ */
+static void test_multicall_waits(void **state)
+{
+    struct multicall_entry *e = hc_mem(dom0, 0x4000);
+    struct sched_poll *poll = hc_mem(dom0, 0x5000);
+    struct sched_shutdown *off = hc_mem(dom0, 0x5100);
+    uint64_t *gpr = v0->cpu.regs.gpr;
+
+    (void)state;
+    memset(poll, 0, sizeof(*poll));
+    poll->timeout = now_ns() + NS_PER_SEC;
+    off->reason = SHUTDOWN_suspend;
+    e[0] = (struct multicall_entry){ .op = __HYPERVISOR_sched_op, .args = { SCHEDOP_block }, .result = 99 };
+    e[1] = (struct multicall_entry){ .op = __HYPERVISOR_sched_op, .args = { SCHEDOP_poll, 0x5000 }, .result = 99 };
+    e[2] = (struct multicall_entry){ .op = __HYPERVISOR_sched_op, .args = { SCHEDOP_yield }, .result = 99 };
+    e[3] = (struct multicall_entry){ .op = 1, .args = { 1, 2 } };
+    e[4] = (struct multicall_entry){ .op = __HYPERVISOR_sched_op, .args = { SCHEDOP_shutdown, 0x5100 }, .result = 99 };
+    e[5] = (struct multicall_entry){ .op = 2, .args = { 0, 1 } };
+    e[6] = (struct multicall_entry){ .op = __HYPERVISOR_sched_op, .args = { SCHEDOP_block }, .result = 99 };
+    gpr[CPU_RDI] = 0x4000;
+    gpr[CPU_RSI] = 7;
+
+    assert_int_equal(multicall_turn(), HYPERCALL_RESTART); /* block */
+    assert_true(v0->sched.blocked);
+    assert_int_equal(e[0].result, 0);
+    assert_int_equal(e[1].result, 99);
+    vcpu_kick(v0);
+    assert_int_equal(multicall_turn(), HYPERCALL_RESTART); /* poll */
+    assert_true(v0->sched.blocked);
+    assert_int_equal(e[1].result, 0);
+    hc_advance(2 * NS_PER_SEC);
+    assert_false(v0->sched.blocked); /* its own time-out ends it */
+    assert_int_equal(multicall_turn(), HYPERCALL_RESTART); /* yield */
+    assert_int_equal(hc_log(v0)->yields, 1);
+    assert_int_equal(e[3].result, 0);
+    assert_int_equal(multicall_turn(), HYPERCALL_RESTART); /* the sum, shutdown */
+    assert_int_equal(e[3].result, 3);
+    assert_int_equal(hc_shutdown_code, SHUTDOWN_suspend);
+    assert_int_equal(multicall_turn(), HYPERCALL_RESTART); /* the one that restarts once */
+    assert_int_equal(multicall_turn(), 0);                 /* its second half; and a block as the last entry */
+    assert_int_equal(e[5].result, 77);
+    assert_true(v0->sched.blocked);
+    assert_int_equal(e[6].result, 0);
+    assert_int_equal(hc_log(v0)->blocks, 3);
+
+    e[0] = (struct multicall_entry){ .op = 3 };
+    gpr[CPU_RDI] = 0x4000;
+    gpr[CPU_RSI] = 2;
+    assert_int_equal(multicall_turn(), HYPERCALL_NO_RETURN);
+    assert_int_equal(gpr[CPU_RSI], 2);
+}
+
+/* A time-out or an event that comes for a wait which is over does not bring back a vCPU that went offline since. */
+static void test_poll_then_down(void **state)
+{
+    struct sched_poll poll = { .timeout = now_ns() + NS_PER_SEC };
+
+    (void)state;
+    assert_int_equal(hc_call(do_sched_op, v0, SCHEDOP_poll, &poll, sizeof(poll)), 0);
+    v0->sched.blocked = false; /* an interrupt came, and the vCPU never left its CPU */
+    vcpu_set_down(v0);
+    hc_advance(2 * NS_PER_SEC);
+    assert_true(v0->sched.down);
+}
+
 /* ---- physdev_op ---- */
 
 static void test_physdev(void **state)
@@ -422,7 +509,8 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(test_version),  T(test_sched),   T(test_watchdog),  T(test_params),  T(test_callback_irq),
-        T(test_mem_type), T(test_console), T(test_multicall), T(test_physdev), T(test_platform),
+        T(test_mem_type), T(test_console), T(test_multicall), T(test_multicall_waits),
+        T(test_poll_then_down), T(test_physdev), T(test_platform),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -302,9 +302,9 @@ static void test_poll(void **state)
     send_virq_vcpu(v0, VIRQ_TIMER);
     assert_false(v0->sched.blocked);
     vtime_runstate_change(v0, RUNSTATE_running);
-    hc_log(v0)->wakes = 0;
+    hc_log(v0)->kicks = 0;
     hc_advance(5000); /* the time-out finds nobody polling */
-    assert_int_equal(hc_log(v0)->wakes, 0);
+    assert_int_equal(hc_log(v0)->kicks, 0);
     assert_int_equal(poll_op(v0, &port, 1, 0), 0); /* pending already */
     assert_false(v0->sched.blocked);
     hc_mode_bytes = 4;

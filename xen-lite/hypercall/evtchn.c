@@ -78,7 +78,10 @@ bool evtchn_upcall_pending(const struct vcpu *v)
     return evtchn_direct_vector(v) >= 0;
 }
 
-/* Pollers wait for the pending bit, masked or not. One may be woken in vain: it looks again. */
+/*
+ * Pollers wait for the pending bit, masked or not. One may be woken in vain: it looks again; but one that has gone
+ * offline since stays so, which is why this is a kick.
+ */
 static void wake_pollers(struct domain *d, evtchn_port_t port)
 {
     for (unsigned i = 0; READ_ONCE(d->evtchn.nr_polling) && i < d->max_vcpus; i++) {
@@ -87,7 +90,7 @@ static void wake_pollers(struct domain *d, evtchn_port_t port)
         if (!v || !READ_ONCE(v->evt.polling) || (v->evt.poll_port && v->evt.poll_port != port))
             continue;
         evtchn_poll_end(v);
-        vcpu_wake(v);
+        vcpu_kick(v);
     }
 }
 

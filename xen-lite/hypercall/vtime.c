@@ -262,7 +262,7 @@ static void poll_timeout(void *arg)
     struct vcpu *v = arg;
 
     if (READ_ONCE(v->evt.polling))
-        vcpu_wake(v);
+        vcpu_kick(v); /* not vcpu_wake(): it may have gone offline since */
 }
 
 /* The timer goes to the CPU that arms it, so that programming it needs no message to another. */
