@@ -31,6 +31,15 @@ void lapic_eoi(void)
     eois++;
 }
 
+static uint32_t irr[8];
+static unsigned irr_reads;
+
+uint32_t lapic_irr(unsigned word)
+{
+    irr_reads++;
+    return irr[word];
+}
+
 #define MODEL_IOAPICS 2
 #define MODEL_PINS    24
 
@@ -610,11 +619,40 @@ static int teardown(void **state)
     return ioapic_init(&madt) == -ENODEV ? 0 : -1;
 }
 
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+static void pending_interrupts_are_seen(void **state)
+{
+    unsigned last = irq_vectors_in_use(0);
+    int vec;
+
+    (void)state;
+    memset(irr, 0, sizeof(irr));
+    assert_false(irq_pending());
+    irr[VECTOR_TIMER / 32] = 1u << VECTOR_TIMER % 32;
+    assert_true(irq_pending());
+    irr[VECTOR_TIMER / 32] = 0;
+    vec = irq_alloc_vector(0, nothing, NULL);
+    assert_true(vec >= VECTOR_DYNAMIC_FIRST);
+    irr_reads = 0;
+    assert_false(irq_pending());
+    assert_true(irr_reads <= last + 2); /* not the words that nobody uses */
+    irr[vec / 32] = 1u << vec % 32;
+    assert_true(irq_pending());
+    irr[vec / 32] = 0;
+    irq_free_vector(0, (uint8_t)vec);
+    assert_false(irq_pending());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(dispatch_counts_and_ends, setup),
         cmocka_unit_test_setup(vectors_run_out_and_rest, setup),
+        cmocka_unit_test_setup(pending_interrupts_are_seen, setup),
         cmocka_unit_test_setup(start_masks_everything_but_firmwares, setup),
         cmocka_unit_test_setup(bad_ioapics_are_left_out, setup),
         cmocka_unit_test_setup(overrides_of_isa_interrupts, setup),

@@ -12,7 +12,6 @@
 #include "domain/domain.h"
 #include "hypercall/handlers.h"
 #include "irq/irq.h"
-#include "irq/lapic.h"
 #include "lib/errno.h"
 #include "lib/percpu.h"
 
@@ -60,7 +59,7 @@ void hypercall_set_arg(struct vcpu *v, unsigned n, uint64_t val)
 bool hypercall_preempt(struct vcpu *v)
 {
     (void)v;
-    return READ_ONCE(this_cpu()->resched) || lapic_irr_test(VECTOR_TIMER) || lapic_irr_test(VECTOR_KICK);
+    return READ_ONCE(this_cpu()->resched) || irq_pending();
 }
 
 long hypercall_call(struct vcpu *v, uint64_t nr, const uint64_t arg[5])

@@ -23,6 +23,7 @@
 #define NR_VECTORS  (256 - FIRST)
 #define NR_FIXED    (256 - VECTOR_KICK)
 #define NOT_RUNNING 0
+#define NR_WORDS    (256 / 32)
 
 /* A CPU opens an interrupt window far more often than this. */
 #define RECYCLE_NS (10 * NS_PER_MS)
@@ -35,8 +36,10 @@ struct vector_entry {
 };
 
 struct irq_cpu {
-    spinlock_t lock; /* allocation: fn of a free entry, in_use, cursor */
+    spinlock_t lock; /* allocation: fn of a free entry, in_use, in_word, words, cursor */
     unsigned in_use;
+    uint8_t in_word[NR_WORDS]; /* of in_use, in each word of the interrupt request register */
+    uint32_t words;            /* those that are not 0; read without the lock */
     unsigned cursor;
     uint32_t running; /* vector being handled, NOT_RUNNING */
     uint64_t stray;
@@ -88,6 +91,19 @@ static unsigned find_free(struct irq_cpu *c)
     return 0;
 }
 
+/* One vector more (or, with -1, less) is in use.  Lock held. */
+static void count_vector(struct irq_cpu *c, unsigned vec, int change)
+{
+    unsigned word = vec / 32;
+
+    c->in_use += (unsigned)change;
+    c->in_word[word] = (uint8_t)(c->in_word[word] + change);
+    if (c->in_word[word])
+        WRITE_ONCE(c->words, c->words | 1u << word);
+    else
+        WRITE_ONCE(c->words, c->words & ~(1u << word));
+}
+
 int irq_alloc_vector(unsigned cpu, irq_handler fn, void *arg)
 {
     struct irq_cpu *c = irq_cpu_of(cpu);
@@ -103,7 +119,7 @@ int irq_alloc_vector(unsigned cpu, irq_handler fn, void *arg)
         e->arg = arg;
         e->count = 0;
         __atomic_store_n(&e->fn, fn, __ATOMIC_RELEASE);
-        c->in_use++;
+        count_vector(c, vec, 1);
     }
     spin_unlock(&c->lock);
     return vec ? (int)vec : -ENOSPC;
@@ -121,7 +137,7 @@ void irq_free_vector(unsigned cpu, uint8_t vector)
     /* freed_at first: the entry counts as free from the moment that fn is NULL. */
     e->freed_at = MAX(now_ns(), 1ULL);
     __atomic_store_n(&e->fn, NULL, __ATOMIC_SEQ_CST);
-    c->in_use--;
+    count_vector(c, vector, -1);
     spin_unlock(&c->lock);
 
     /* Pairs with the exchange in irq_dispatch(): either it sees NULL, or `running` shows it here.
@@ -186,6 +202,19 @@ void irq_dispatch(uint8_t vector)
             irq_fixed[vector - VECTOR_KICK].fn(irq_fixed[vector - VECTOR_KICK].arg);
     }
     lapic_eoi();
+}
+
+bool irq_pending(void)
+{
+    const struct irq_cpu *c = irq_cpu_of(cpu_id());
+    uint32_t words = 1u << (VECTOR_KICK / 32);
+
+    if (likely(c))
+        words |= READ_ONCE(c->words);
+    for (; words; words &= words - 1)
+        if (lapic_irr((unsigned)__builtin_ctz(words)))
+            return true;
+    return false;
 }
 
 uint64_t irq_count(unsigned cpu, uint8_t vector)

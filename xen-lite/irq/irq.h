@@ -48,6 +48,12 @@ unsigned irq_pick_cpu(void);
  * EOI. */
 void irq_dispatch(uint8_t vector);
 
+/*
+ * Whether an interrupt waits for this CPU: a fixed vector or an allocated one. Reads one register of the local APIC, and
+ * one more for each 32 vectors of which any is allocated here.
+ */
+bool irq_pending(void);
+
 /* How often `vector` came on `cpu`; 0 for what is not initialised. */
 uint64_t irq_count(unsigned cpu, uint8_t vector);
 /* Interrupts that found no handler. */

@@ -284,11 +284,9 @@ void lapic_eoi(void)
     lapic_write(REG_EOI, 0);
 }
 
-bool lapic_irr_test(uint8_t vector)
+uint32_t lapic_irr(unsigned word)
 {
-    uint32_t word = lapic_read((enum lapic_reg)(REG_IRR + vector / 32));
-
-    return (word >> (vector % 32)) & 1;
+    return lapic_read((enum lapic_reg)(REG_IRR + word));
 }
 
 void lapic_timer_arm(uint64_t delta_ns)

@@ -52,8 +52,8 @@ int lapic_send_nmi_others(void);
 /* Ends the interrupt in service with the highest priority. */
 void lapic_eoi(void);
 
-/* True if `vector` waits in this CPU's interrupt request register. */
-bool lapic_irr_test(uint8_t vector);
+/* Vectors 32 * word .. 32 * word + 31 that wait in this CPU's interrupt request register, one bit each. */
+uint32_t lapic_irr(unsigned word);
 
 /*
  * Fires VECTOR_TIMER once after at most delta_ns nanoseconds: a delta beyond the counter's range

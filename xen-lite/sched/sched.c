@@ -20,8 +20,12 @@
 #include "lib/spinlock.h"
 #include "lib/time.h"
 
-/* Leaving guest mode takes microseconds on hardware; an emulator may need a while to schedule the other CPU. */
-#define LEAVE_GUEST_DEADLINE_NS (5 * NS_PER_SEC)
+/*
+ * Leaving guest mode takes microseconds on hardware; under an emulator the other CPU's thread may have to wait for its turn
+ * on a busy host, which is worth a line, but not the end.
+ */
+#define LEAVE_GUEST_WARN_NS (5 * NS_PER_SEC)
+#define LEAVE_GUEST_DEADLINE_NS (30 * NS_PER_SEC)
 /* The shortest slice worth a timer interrupt. */
 #define MIN_SLICE_NS (NS_PER_MS / 2)
 
@@ -240,21 +244,38 @@ void vcpu_set_down(struct vcpu *v)
     poke(v->sched.cpu);
 }
 
+/* One wait for another CPU. All zero at first. */
+struct leave_wait {
+    uint64_t begin;
+    bool told;
+};
+
+/* Another look was in vain. Returns for as long as there is hope. */
+static void wait_for_cpu(struct leave_wait *w, unsigned cpu)
+{
+    uint64_t now = now_ns();
+
+    if (!w->begin)
+        w->begin = now;
+    if (now - w->begin > LEAVE_GUEST_DEADLINE_NS)
+        panic("CPU %u does not leave its guest", cpu);
+    if (now - w->begin > LEAVE_GUEST_WARN_NS && !w->told) {
+        pr_warn("CPU %u has not left its guest for %llu s", cpu, LEAVE_GUEST_WARN_NS / NS_PER_SEC);
+        w->told = true;
+    }
+    cpu_relax();
+}
+
 void sched_hold(struct vcpu *v)
 {
-    uint64_t deadline = 0;
+    struct leave_wait w = { 0 };
 
     __atomic_add_fetch(&v->sched.hold, 1, __ATOMIC_SEQ_CST);
     poke(v->sched.cpu);
     if (v == current_vcpu())
         return;
-    while (__atomic_load_n(&v->sched.running, __ATOMIC_ACQUIRE)) {
-        if (!deadline)
-            deadline = now_ns() + LEAVE_GUEST_DEADLINE_NS;
-        if (deadline_passed(deadline))
-            panic("domain %u vCPU %u does not stop", v->domain->domid, v->id);
-        cpu_relax();
-    }
+    while (__atomic_load_n(&v->sched.running, __ATOMIC_ACQUIRE))
+        wait_for_cpu(&w, v->sched.cpu);
 }
 
 void sched_unhold(struct vcpu *v)
@@ -530,20 +551,14 @@ void sched_loop(void)
 void sched_flush_p2m(struct p2m *p2m)
 {
     uint64_t gen = READ_ONCE(p2m->gen);
-    uint64_t deadline = 0;
+    struct leave_wait w = { 0 };
     unsigned self = cpu_id();
 
     mb();
     for (unsigned cpu = 0; cpu < nr_cpus; cpu++)
         if (cpu != self && cpu_runs_older(cpu, p2m, gen))
             lapic_send_ipi(apicid_of_cpu(cpu), VECTOR_KICK);
-    for (unsigned cpu = 0; cpu < nr_cpus; cpu++) {
-        while (cpu != self && cpu_runs_older(cpu, p2m, gen)) {
-            if (!deadline)
-                deadline = now_ns() + LEAVE_GUEST_DEADLINE_NS;
-            if (deadline_passed(deadline))
-                panic("CPU %u does not leave its guest", cpu);
-            cpu_relax();
-        }
-    }
+    for (unsigned cpu = 0; cpu < nr_cpus; cpu++)
+        while (cpu != self && cpu_runs_older(cpu, p2m, gen))
+            wait_for_cpu(&w, cpu);
 }
