@@ -24,7 +24,8 @@ cat >"$tmp/run" <<RUN
 modprobe msr
 for mode in $modes; do timeout 120 hostile-hw \$mode; echo "\$mode ended \$?"; done
 for seed in $(echo $seeds); do echo "seed \$seed"; hostile $calls \$seed; echo "seed \$seed ended \$?"; done
-xl debug-keys q
+xl debug-keys qp
+xl dmesg | grep -a 'counters: d0'
 echo online \$(nproc)
 RUN
 vm --cpus 2 --kernel-args 'memmap=32M$0x30000000' --device edu --device virtio-rng-pci --add "$tmp/hostile:/bin/hostile" \
@@ -39,6 +40,8 @@ for seed in $seeds; do
     like "$out" "^seed $seed ended 0" "hypercalls, seed $seed: event channels, domains and memory are as before"
 done
 is "$(grep -c '^unexplained: 0 frames, 0 objects$' <<<"$out")" "$(wc -w <<<"$seeds")" 'every page and object of the hypervisor is accounted for'
+like "$out" 'counters: d0: .*unknown: [1-9][0-9]* MSR reads, [1-9][0-9]* MSR writes, [1-9][0-9]* port' \
+    'what nobody knows is counted'
 unlike "$(tr -d '\0' <"$serial")" 'PANIC|assertion failed' 'no panic'
 unlike "$(tr -d '\0' <"$serial")" 'BUG:|Oops|soft lockup|Kernel panic' 'the kernel lives well'
 done_testing

@@ -4,6 +4,7 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -12,6 +13,7 @@
 #include "hypercall/dominfo.h"
 #include "hypercall/handlers.h"
 #include "lib/errno.h"
+#include "lib/printf.h"
 #include "lib/string.h"
 #include "vdev/pci.h"
 
@@ -239,12 +241,71 @@ static void test_domctl_vcpu(void **state)
     assert_int_equal(domctl(v0, &d, XEN_DOMCTL_getvcpuinfo, 5), -ESRCH);
 }
 
+/* ---- debug keys ---- */
+
+static char printed[8192];
+
+void printk(enum log_level level, const char *fmt, ...)
+{
+    size_t used = strlen(printed);
+    va_list ap;
+
+    (void)level;
+    va_start(ap, fmt);
+    vsnprintf(printed + used, sizeof(printed) - used, fmt, ap);
+    va_end(ap);
+}
+
+static long press(struct vcpu *v, const char *keys)
+{
+    struct xen_sysctl op;
+
+    memset(&op, 0, sizeof(op));
+    memcpy(hc_mem(v->domain, 0x3000), keys, strlen(keys));
+    op.u.debug_keys.keys.p = (void *)0x3000;
+    op.u.debug_keys.nr_keys = (uint32_t)strlen(keys);
+    printed[0] = '\0';
+    return sysctl(v, &op, XEN_SYSCTL_debug_keys);
+}
+
+static void test_debug_keys(void **state)
+{
+    struct xen_sysctl op;
+    char many[66];
+
+    (void)state;
+    v0->domain->cpu.nr_unknown_msr_reads = 11;
+    v0->domain->traps.unclaimed[TRAP_PIO] = 13;
+    assert_int_equal(press(v0, "z"), 0);
+    assert_string_equal(printed, "");
+    assert_int_equal(press(v0, "h"), 0);
+    assert_non_null(strstr(printed, "key m: "));
+    assert_int_equal(press(v0, "p"), 0);
+    assert_non_null(strstr(printed, "hypercall 35: 1"));
+    assert_non_null(strstr(printed, "unknown numbers: 7"));
+    assert_non_null(strstr(printed, "d0: 0 exits; unknown: 11 MSR reads, 0 MSR writes, 13 port"));
+    assert_int_equal(press(v0, "mq"), 0);
+    assert_non_null(strstr(printed, "memory: d1: "));
+    assert_non_null(strstr(printed, "memory: all: 1000 frames, 400 free"));
+    assert_non_null(strstr(printed, "d0v0: CPU 0"));
+
+    memset(many, 'z', 65);
+    many[65] = '\0';
+    assert_int_equal(press(v0, many), -E2BIG);
+    assert_int_equal(press(v1, "q"), -EPERM);
+    memset(&op, 0, sizeof(op));
+    op.u.debug_keys.nr_keys = 1;
+    op.u.debug_keys.keys.p = (void *)~0ull;
+    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_debug_keys), -EFAULT);
+    assert_string_equal(printed, "");
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(test_sysctl_machine), T(test_sysctl_pci),  T(test_sysctl_console),
-        T(test_domain_lists),   T(test_domctl_vcpu),
+        T(test_domain_lists),   T(test_domctl_vcpu), T(test_debug_keys),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,8 +14,11 @@
 #include "mm/frame.h"
 #include "vdev/vlapic.h"
 
+#define M_P5_MC_ADDR 0x0
+#define M_P5_MC_TYPE 0x1
 #define M_TSC 0x10
 #define M_APIC_BASE 0x1b
+#define M_EBC_FREQUENCY_ID 0x2c
 #define M_PATCH_LEVEL 0x8b
 #define M_SYSENTER_CS 0x174
 #define M_SYSENTER_EIP 0x176
@@ -45,9 +48,17 @@
 #define M_IORR_LAST 0xc0010019
 #define M_TOP_MEM 0xc001001a
 #define M_TOP_MEM2 0xc001001d
+#define M_NB_CFG 0xc001001f
 #define M_INT_PENDING 0xc0010055
+#define M_SMM_BASE 0xc0010112
+#define M_SMM_MASK 0xc0010113
 #define M_VM_CR 0xc0010114
+#define M_PERF_EXT_FIRST 0xc0010200
+#define M_PERF_EXT_LAST 0xc001020b
+#define M_BU_CFG 0xc0011023
 #define M_DE_CFG 0xc0011029
+#define M_BU_CFG2 0xc001102a
+#define M_EX_CFG 0xc001102c
 
 #define EFER_SCE BIT(0)
 #define EFER_LME BIT(8)
@@ -88,13 +99,6 @@ static uint64_t host_tsc(void)
     __asm__ __volatile__("rdtsc" : "=a"(lo), "=d"(hi));
     return ((uint64_t)hi << 32) | lo;
 #endif
-}
-
-static unsigned addr_bits(const struct cpu_vcpu *c)
-{
-    unsigned bits = c->cd->cpuid->ext[8].a & 0xff;
-
-    return bits >= 32 && bits <= 52 ? bits : 36;
 }
 
 static bool canonical(uint64_t a)
@@ -178,8 +182,15 @@ static int read_amd(const struct cpu_vcpu *c, uint32_t msr, uint64_t *val)
     case M_IORR_FIRST ... M_IORR_LAST:
     case M_TOP_MEM:
     case M_TOP_MEM2:
+    case M_NB_CFG:
     case M_INT_PENDING:
+    case M_SMM_BASE:
+    case M_SMM_MASK:
     case M_VM_CR:
+    case M_PERF_EXT_FIRST ... M_PERF_EXT_LAST:
+    case M_BU_CFG:
+    case M_BU_CFG2:
+    case M_EX_CFG:
         *val = 0;
         return 0;
     case M_DE_CFG:
@@ -190,16 +201,29 @@ static int read_amd(const struct cpu_vcpu *c, uint32_t msr, uint64_t *val)
     }
 }
 
-/* None of them changes anything for a guest: what was read may be written back, and counters may be set. */
+/*
+ * None of them changes anything for a guest. Counters may be set; of the others, what was read may be written back,
+ * except where Xen refuses any write.
+ */
 static int write_amd(const struct cpu_vcpu *c, uint32_t msr, uint64_t val)
 {
     uint64_t now;
 
     if (read_amd(c, msr, &now))
         return -ENOENT;
-    if (msr >= M_K7_PERF_FIRST && msr <= M_K7_PERF_LAST)
+    switch (msr) {
+    case M_K7_PERF_FIRST ... M_K7_PERF_LAST:
+    case M_PERF_EXT_FIRST ... M_PERF_EXT_LAST:
         return 0;
-    return val == now ? 0 : -EPERM;
+    case M_HWCR:
+    case M_IORR_FIRST ... M_IORR_LAST:
+    case M_INT_PENDING:
+    case M_SMM_BASE:
+    case M_SMM_MASK:
+        return -EPERM;
+    default:
+        return val == now ? 0 : -EPERM;
+    }
 }
 
 static int read_machine(struct cpu_vcpu *c, uint32_t msr, uint64_t *val)
@@ -251,6 +275,9 @@ int msr_read(struct cpu_vcpu *c, uint32_t msr, uint64_t *val)
         *val = c->misc_enable;
         err = has_misc_enable(c) ? 0 : -EPERM;
         break;
+    case M_P5_MC_ADDR:
+    case M_P5_MC_TYPE:
+    case M_EBC_FREQUENCY_ID:
     case M_MCG_CAP: /* no banks */
     case M_MCG_STATUS:
     case M_LAST_BRANCH_FIRST ... M_LAST_BRANCH_LAST:
@@ -270,7 +297,7 @@ int msr_read(struct cpu_vcpu *c, uint32_t msr, uint64_t *val)
 
 static int write_machine(struct cpu_vcpu *c, uint32_t msr, uint64_t val)
 {
-    int err = mtrr_write(c, msr, val, addr_bits(c));
+    int err = mtrr_write(c, msr, val);
 
     if (err == -ENOENT)
         err = write_amd(c, msr, val);
@@ -325,6 +352,7 @@ int msr_write(struct cpu_vcpu *c, uint32_t msr, uint64_t val)
         break;
     case M_PATCH_LEVEL: /* BIOS update signature: written with 0 before it is read (SDM vol. 3, 10.11.7) */
     case M_MCG_STATUS:
+    case M_LAST_BRANCH_FIRST ... M_LAST_BRANCH_LAST: /* a processor would keep the value; nothing is recorded here */
         err = val ? -EPERM : 0;
         break;
     case M_MISC_ENABLE:

@@ -25,6 +25,6 @@ int msr_write(struct cpu_vcpu *c, uint32_t msr, uint64_t val);
 void mtrr_probe(void);
 void mtrr_vcpu_init(struct cpu_vcpu *c);
 int mtrr_read(const struct cpu_vcpu *c, uint32_t msr, uint64_t *val);
-int mtrr_write(struct cpu_vcpu *c, uint32_t msr, uint64_t val, unsigned addr_bits);
+int mtrr_write(struct cpu_vcpu *c, uint32_t msr, uint64_t val);
 
 #endif

@@ -7,6 +7,7 @@
 #include "cpu/msr.h"
 
 #include "boot/exception.h"
+#include "cpu/cpuid.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 
@@ -57,6 +58,19 @@ void mtrr_probe(void)
     }
 }
 
+static unsigned addr_bits(const struct cpu_vcpu *c)
+{
+    unsigned bits = c->cd->cpuid->ext[8].a & 0xff;
+
+    return bits >= 32 && bits <= 52 ? bits : 36;
+}
+
+/* The bits of variable-range register i that are not reserved: address, and type (base) or valid (mask). */
+static uint64_t var_bits(const struct cpu_vcpu *c, unsigned i)
+{
+    return GENMASK(addr_bits(c) - 1, 12) | (i & 1 ? BIT(11) : 0xff);
+}
+
 void mtrr_vcpu_init(struct cpu_vcpu *c)
 {
     if (!c->cd->control) {
@@ -66,7 +80,9 @@ void mtrr_vcpu_init(struct cpu_vcpu *c)
         return;
     }
     c->mtrr_def_type = host_def_type;
-    memcpy(c->mtrr_var, host_var, sizeof(host_var));
+    /* The machine's addresses may be wider than the domain's: what it reads it can write back. */
+    for (unsigned i = 0; i < ARRAY_SIZE(host_var); i++)
+        c->mtrr_var[i] = host_var[i] & var_bits(c, i);
     memcpy(c->mtrr_fixed, host_fixed, sizeof(host_fixed));
 }
 
@@ -93,11 +109,9 @@ static bool valid_type(unsigned type)
     return type == 0 || type == 1 || (type >= 4 && type <= 6);
 }
 
-static int write_variable(struct cpu_vcpu *c, unsigned i, uint64_t val, unsigned addr_bits)
+static int write_variable(struct cpu_vcpu *c, unsigned i, uint64_t val)
 {
-    uint64_t low = i & 1 ? BIT(11) : 0xff; /* mask: valid bit; base: type */
-
-    if (val & ~(GENMASK(addr_bits - 1, 12) | low))
+    if (val & ~var_bits(c, i))
         return -EPERM;
     if (!(i & 1) && !valid_type(val & 0xff))
         return -EPERM;
@@ -105,7 +119,7 @@ static int write_variable(struct cpu_vcpu *c, unsigned i, uint64_t val, unsigned
     return 0;
 }
 
-int mtrr_write(struct cpu_vcpu *c, uint32_t msr, uint64_t val, unsigned addr_bits)
+int mtrr_write(struct cpu_vcpu *c, uint32_t msr, uint64_t val)
 {
     int i = fixed_index(msr);
 
@@ -124,6 +138,6 @@ int mtrr_write(struct cpu_vcpu *c, uint32_t msr, uint64_t val, unsigned addr_bit
         return 0;
     }
     if (msr >= MTRR_VAR_FIRST && msr < MTRR_VAR_FIRST + 2 * CPU_NR_MTRR_VAR)
-        return write_variable(c, msr - MTRR_VAR_FIRST, val, addr_bits);
+        return write_variable(c, msr - MTRR_VAR_FIRST, val);
     return msr == MTRR_CAP ? -EPERM : -ENOENT;
 }

@@ -86,6 +86,40 @@ static void print_memory(void)
             st.xen - tables - shared - heap.frames - st.counters);
 }
 
+/* What was answered though nobody knew it, as a processor or Xen would: #GP, ones, -ENOSYS. */
+static void print_domain_counters(struct domain *d)
+{
+    uint64_t exits = 0;
+    struct vcpu *v;
+
+    for_each_vcpu (d, v)
+        exits += READ_ONCE(v->cpu.nr_exits);
+    pr_info("counters: d%u: %lu exits; unknown: %lu MSR reads, %lu MSR writes, %lu port accesses, %lu memory accesses; "
+            "refused: %lu instructions, %lu accesses across a region's end",
+            d->domid, exits, READ_ONCE(d->cpu.nr_unknown_msr_reads),
+            READ_ONCE(d->cpu.nr_unknown_msr_writes), READ_ONCE(d->traps.unclaimed[TRAP_PIO]),
+            READ_ONCE(d->traps.unclaimed[TRAP_MMIO]), READ_ONCE(d->cpu.nr_not_emulated),
+            READ_ONCE(d->traps.straddled[TRAP_PIO]) + READ_ONCE(d->traps.straddled[TRAP_MMIO]));
+}
+
+static void print_counters(void)
+{
+    uint64_t unknown = 0;
+    struct domain *d;
+
+    for (unsigned nr = 0; nr < HYPERCALL_MAX; nr++) {
+        uint64_t n = hypercall_count(nr, &unknown);
+
+        if (n)
+            pr_info("counters: hypercall %u: %lu", nr, n);
+    }
+    pr_info("counters: hypercalls with unknown numbers: %lu", unknown);
+    domain_list_lock();
+    for_each_domain (d)
+        print_domain_counters(d);
+    domain_list_unlock();
+}
+
 static void stop(void)
 {
     panic("asked for by the debug key C");
@@ -98,6 +132,7 @@ static const struct {
 } keys[] = {
     { 'h', "this help", print_help },
     { 'm', "memory, by what it is used for", print_memory },
+    { 'p', "counters of calls, and of what nobody knew", print_counters },
     { 'q', "domains and vCPUs", print_domains },
     { 'C', "stop with a panic", stop },
 };

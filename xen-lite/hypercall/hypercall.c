@@ -65,7 +65,7 @@ bool hypercall_preempt(struct vcpu *v)
 long hypercall_call(struct vcpu *v, uint64_t nr, const uint64_t arg[5])
 {
     if (nr >= HYPERCALL_MAX || !table[nr]) {
-        unknown_calls++;
+        __atomic_fetch_add(&unknown_calls, 1, __ATOMIC_RELAXED);
         return -ENOSYS;
     }
     calls[nr]++;
