@@ -2,6 +2,7 @@
 # What the machine tests share: TAP output, running things in the emulated machine, small compilations. Sourced.
 #
 # Environment: XEN_LITE_TEST_HYPERVISOR  runs the tests on this instead of xen-lite ('xen', 'none' or a file)
+#              XEN_LITE_TEST_MACHINE     scripts/vm's --machine (auto)
 #              XEN_LITE_LONG             if set, the tests take their long form
 #              XEN_LITE_BUILD            the build directory
 
@@ -10,6 +11,7 @@ src_dir=$(cd -- "$tests_dir/../.." && pwd)
 build_dir=${XEN_LITE_BUILD:-$src_dir/build}
 hypervisor=${XEN_LITE_TEST_HYPERVISOR:-}
 hypervisor_name=${hypervisor:-xen-lite}
+machine=${XEN_LITE_TEST_MACHINE:-auto}
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/xen-lite-test.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 
@@ -97,7 +99,7 @@ done_testing()
 # console's text in the file $serial.
 vm()
 {
-    local options=(--timeout "${vm_timeout:-120}")
+    local options=(--timeout "${vm_timeout:-120}" --machine "$machine")
     [ -z "$hypervisor" ] || options+=(--hypervisor "$hypervisor")
     # Xen 4.17 gives a PVH control domain no devices behind a unit of three levels ("setup ... failed (-12)").
     [ "$hypervisor" != xen ] || options+=(--aw-bits 48)
