@@ -203,7 +203,6 @@ static int init_iommu(void)
         .no_queue = cmdline_list_has("iommu", "no-queue"),
         .x2apic = lapic_is_x2apic(),
     };
-    unsigned cpu_order = mapping_has_1g() ? P2M_ORDER_1G : P2M_ORDER_2M;
     const char *why;
 
     if (cmdline_list_has("iommu", "off"))
@@ -214,7 +213,7 @@ static int init_iommu(void)
     reserve_units();
     iommu_set_hooks(&iommu_hooks);
     why = iommu_share_reason();
-    p2m_set_limits(iommu_address_bits(), MIN(iommu_max_page_order(), cpu_order), iommu_needs_map_flush());
+    p2m_set_limits(iommu_address_bits(), MIN(iommu_max_page_order(), cpu_backend->page_order()), iommu_needs_map_flush());
     if (iommu_present())
         pr_info("IOMMU: %s", why ? why : "shares the domains' page tables with the CPUs");
     return 0;

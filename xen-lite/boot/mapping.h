@@ -16,7 +16,5 @@ paddr_t mapping_root(void);
  * NULL for addresses beyond reason or without memory for tables. Boot only.
  */
 const void *mapping_firmware(paddr_t pa, size_t len);
-/* The CPU has 1 GiB pages (CPUID 80000001H:EDX[26]); its nested tables then have them, too. */
-bool mapping_has_1g(void);
 
 #endif

@@ -19,9 +19,9 @@
 
 #define IO_BITMAP_ORDER 2 /* CPU_IO_BITMAP_SIZE rounded up */
 
-extern const struct cpu_backend svm_backend;
+extern const struct cpu_backend svm_backend, vmx_backend;
 
-static const struct cpu_backend *const backends[] = { &svm_backend };
+static const struct cpu_backend *const backends[] = { &svm_backend, &vmx_backend };
 
 int cpu_backend_init(void)
 {

@@ -2,7 +2,10 @@
 hv_sources += xen-lite/cpu/backend.c xen-lite/cpu/cpuid.c xen-lite/cpu/cpuid_edit.c xen-lite/cpu/context.c xen-lite/cpu/exit.c xen-lite/cpu/guest_mem.c \
 	xen-lite/cpu/iobitmap.c xen-lite/cpu/mmio.c xen-lite/cpu/msr.c xen-lite/cpu/mtrr.c xen-lite/cpu/run.c \
 	xen-lite/cpu/state.c xen-lite/cpu/vcpu.c xen-lite/cpu/decode.c xen-lite/cpu/emulate.c \
-	xen-lite/cpu/svm/svm.c xen-lite/cpu/svm/vmcb.c xen-lite/cpu/svm/inject.c xen-lite/cpu/svm/exits.c
+	xen-lite/cpu/svm/svm.c xen-lite/cpu/svm/vmcb.c xen-lite/cpu/svm/inject.c xen-lite/cpu/svm/exits.c \
+	xen-lite/cpu/vmx/vmx.c xen-lite/cpu/vmx/caps.c xen-lite/cpu/vmx/vmcs.c xen-lite/cpu/vmx/guest.c \
+	xen-lite/cpu/vmx/inject.c xen-lite/cpu/vmx/tlb.c xen-lite/cpu/vmx/exits.c xen-lite/cpu/vmx/check.c \
+	xen-lite/cpu/vmx/dump.c xen-lite/cpu/vmx/entry.S
 
 check_PROGRAMS += tests/unit/test_cpuid
 tests_unit_test_cpuid_SOURCES = tests/unit/test_cpuid.c xen-lite/cpu/cpuid.c xen-lite/cpu/cpuid.h

@@ -162,6 +162,7 @@ void cpu_vcpu_save(struct cpu_vcpu *c)
     __asm__ __volatile__("mov %%dr1, %0" : "=r"(c->dr[1]));
     __asm__ __volatile__("mov %%dr2, %0" : "=r"(c->dr[2]));
     __asm__ __volatile__("mov %%dr3, %0" : "=r"(c->dr[3]));
+    cpu_backend->vcpu_save(c);
     c->loaded = false;
 }
 

@@ -111,7 +111,7 @@ struct cpu_fetch_cache {
 /* What a domain's vCPUs share. */
 struct cpu_domain {
     uint8_t *io_bitmap;           /* one bit a port, 1 = exit; then all ones; CPU_IO_BITMAP_SIZE bytes */
-    void *msr_bitmap;             /* the backend's */
+    void *backend;                /* the backend's: MSR permissions and the like */
     struct cpuid_policy *cpuid;   /* owned; what the guest sees */
     struct cpuid_policy *cpuid_max; /* owned; what it may see */
     unsigned nr_vcpus;
@@ -164,6 +164,8 @@ struct cpu_backend {
 
     /* NULL when this CPU can run guests, else why not, in words. */
     const char *(*probe)(void);
+    /* The largest pages that second-level tables may have: P2M_ORDER_* of p2m/p2m.h. */
+    unsigned (*page_order)(void);
     /* Turns the extension on for the calling CPU. 0 or -ENOMEM/-EIO. */
     int (*cpu_init)(void);
     /* Turns it off again, before a reboot. */
@@ -177,6 +179,8 @@ struct cpu_backend {
     void (*vcpu_reset)(struct cpu_vcpu *c);
     /* It becomes this CPU's current vCPU. */
     void (*vcpu_load)(struct cpu_vcpu *c);
+    /* It is about to cease to be it: afterwards any CPU may read and change its state, or load it. */
+    void (*vcpu_save)(struct cpu_vcpu *c);
 
     /* Runs the guest until its next exit. IF is 0 before and after. */
     void (*enter)(struct cpu_vcpu *c);

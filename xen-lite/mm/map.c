@@ -161,11 +161,6 @@ const void *mapping_firmware(paddr_t pa, size_t len)
     return phys_to_virt(pa);
 }
 
-bool mapping_has_1g(void)
-{
-    return have_1g;
-}
-
 volatile void *mmio_map(paddr_t pa, size_t len)
 {
     paddr_t start = ALIGN_DOWN(pa, PAGE_SIZE);

@@ -47,6 +47,15 @@ static const char *svm_probe(void)
     return NULL;
 }
 
+/* Nested tables have the page sizes of the CPU's own (CPUID 80000001H:EDX[26]). */
+static unsigned svm_page_order(void)
+{
+    uint32_t a, b, c, d;
+
+    cpuid(0x80000001, 0, &a, &b, &c, &d);
+    return d & BIT(26) ? P2M_ORDER_1G : P2M_ORDER_2M;
+}
+
 static void vmsave(paddr_t pa)
 {
     __asm__ __volatile__("vmsave %0" ::"a"(pa) : "memory");
@@ -98,17 +107,17 @@ static int svm_domain_init(struct cpu_domain *cd)
 
     if (mfn == INVALID_MFN)
         return -ENOMEM;
-    cd->msr_bitmap = mfn_to_virt(mfn);
-    memset(cd->msr_bitmap, 0xff, SVM_MSRPM_SIZE);
+    cd->backend = mfn_to_virt(mfn);
+    memset(cd->backend, 0xff, SVM_MSRPM_SIZE);
     for (unsigned i = 0; i < ARRAY_SIZE(free_msrs); i++)
-        svm_msrpm_allow(cd->msr_bitmap, free_msrs[i], true, true);
+        svm_msrpm_allow(cd->backend, free_msrs[i], true, true);
     return 0;
 }
 
 static void svm_domain_destroy(struct cpu_domain *cd)
 {
-    frame_free(virt_to_mfn(cd->msr_bitmap), MSRPM_ORDER);
-    cd->msr_bitmap = NULL;
+    frame_free(virt_to_mfn(cd->backend), MSRPM_ORDER);
+    cd->backend = NULL;
 }
 
 static int svm_vcpu_init(struct cpu_vcpu *c)
@@ -126,7 +135,7 @@ static int svm_vcpu_init(struct cpu_vcpu *c)
     s->vmcb = mfn_to_virt(mfn);
     s->vmcb_pa = mfn << PAGE_SHIFT;
     c->backend = s;
-    svm_vmcb_init(s->vmcb, virt_to_phys(c->cd->io_bitmap), virt_to_phys(c->cd->msr_bitmap),
+    svm_vmcb_init(s->vmcb, virt_to_phys(c->cd->io_bitmap), virt_to_phys(c->cd->backend),
                   p2m_root(c->p2m, P2M_LEVELS) << PAGE_SHIFT);
     return 0;
 }
@@ -191,6 +200,12 @@ static void svm_vcpu_load(struct cpu_vcpu *c)
     s->cpu = &svm_cpus[cpu_id()];
     if (s->asid_cpu != s->cpu)
         s->asid_gen = 0;
+}
+
+/* All of it is in the control block already. */
+static void svm_vcpu_save(struct cpu_vcpu *c)
+{
+    (void)c;
 }
 
 /*
@@ -294,6 +309,7 @@ const struct cpu_backend svm_backend = {
     .name = "SVM",
     .hypercall_insn = { 0x0f, 0x01, 0xd9 }, /* VMMCALL */
     .probe = svm_probe,
+    .page_order = svm_page_order,
     .cpu_init = svm_cpu_init,
     .cpu_exit = svm_cpu_exit,
     .domain_init = svm_domain_init,
@@ -302,6 +318,7 @@ const struct cpu_backend svm_backend = {
     .vcpu_destroy = svm_vcpu_destroy,
     .vcpu_reset = svm_vcpu_reset,
     .vcpu_load = svm_vcpu_load,
+    .vcpu_save = svm_vcpu_save,
     .enter = svm_enter,
     .handle_exit = svm_handle_exit,
     .get_segment = svm_get_segment,
