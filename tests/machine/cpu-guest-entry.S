@@ -132,7 +132,11 @@ in_ring3:
         iretq
 1:      movl    $17, %eax
         xorl    %edi, %edi
+        cmpl    $0, has_vmcall
+        jne     2f
         vmmcall
+        int     $0x80
+2:      vmcall
         int     $0x80
         .globl  leave_ring3
 leave_ring3:                            /* on_exception() returns here, in ring 0 */

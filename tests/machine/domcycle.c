@@ -11,6 +11,7 @@
  * domcycle cycles N     N domains made, filled and destroyed; everything must be as before
  * domcycle hostile N    N random domctls on a domain
  */
+#include <cpuid.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -210,16 +211,17 @@ static int run_guest(const uint8_t *code, size_t len, uint32_t data[4])
 static const uint8_t code_halt[] = { 0xfa, 0xf4 }; /* cli; hlt */
 /* lidt of an empty table, then int3 */
 static const uint8_t code_triple[] = { 0x0f, 0x01, 0x1d, 0x00, 0x20, 0x00, 0x00, 0xcc };
-/* mov $NR, %eax; xor %ebx, %ebx; vmmcall; mov %eax, 0x2000; cli; hlt */
+/* mov $NR, %eax; xor %ebx, %ebx; vmmcall, or vmcall by call_insn(); mov %eax, 0x2000; cli; hlt */
 #define CODE_CALL(nr)                                                                              \
     {                                                                                              \
         0xb8, nr, 0, 0, 0, 0x31, 0xdb, 0xbb, 0x00, 0x20, 0x00, 0x00, 0x0f, 0x01, 0xd9, 0xa3, 0x00, \
             0x20, 0x00, 0x00, 0xfa, 0xf4                                                           \
     }
-static const uint8_t code_domctl[] = CODE_CALL(36);
-static const uint8_t code_sysctl[] = CODE_CALL(35);
-static const uint8_t code_platform[] = CODE_CALL(7);
-static const uint8_t code_unknown[] = CODE_CALL(60);
+#define CODE_CALL_INSN 14 /* the instruction's last byte */
+static uint8_t code_domctl[] = CODE_CALL(36);
+static uint8_t code_sysctl[] = CODE_CALL(35);
+static uint8_t code_platform[] = CODE_CALL(7);
+static uint8_t code_unknown[] = CODE_CALL(60);
 /* in (%dx), %al from port 0x3f8 and in 0x61; mov %eax, 0x2000; movl of unmapped memory; cli; hlt */
 static const uint8_t code_ports[] = {
     0x31, 0xc0, 0x66, 0xba, 0xf8, 0x03, 0xec, 0xa3, 0x00, 0x20, 0x00, 0x00, 0xe4,
@@ -227,10 +229,21 @@ static const uint8_t code_ports[] = {
     0x08, 0x20, 0x00, 0x00, 0xa3, 0x00, 0x00, 0x00, 0xd0, 0xfa, 0xf4,
 };
 
+static void call_insn(void)
+{
+    unsigned a, b, c, d;
+
+    __cpuid(0, a, b, c, d);
+    if (b == signature_INTEL_ebx)
+        code_domctl[CODE_CALL_INSN] = code_sysctl[CODE_CALL_INSN] = code_platform[CODE_CALL_INSN] =
+            code_unknown[CODE_CALL_INSN] = 0xc1;
+}
+
 static void guests(void)
 {
     uint32_t data[4];
 
+    call_insn();
     check(run_guest(code_halt, sizeof(code_halt), NULL) == SHUTDOWN_poweroff,
           "HLT with interrupts off on all vCPUs is power-off");
     check(run_guest(code_triple, sizeof(code_triple), NULL) == SHUTDOWN_reboot,

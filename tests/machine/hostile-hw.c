@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #include "hostile.h"
 
+#include <cpuid.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -482,6 +483,15 @@ static void mmio(void)
         }                                                                                          \
     } while (0)
 
+/* Intel's call instruction is there, else AMD's. */
+static bool has_vmcall(void)
+{
+    unsigned a, b, c, d;
+
+    __cpuid(0, a, b, c, d);
+    return b == signature_INTEL_ebx;
+}
+
 /* VMX, SMX and others that this CPU has not got at all are #UD, and no less worth a try. */
 static int privileged(void)
 {
@@ -494,7 +504,10 @@ static int privileged(void)
     MUST_FAULT("stgi");
     MUST_FAULT("skinit");
     MUST_FAULT(".byte 0x0f, 0x01, 0xdf"); /* invlpga */
-    MUST_FAULT("vmcall");
+    if (has_vmcall())
+        MUST_FAULT("vmmcall");
+    else
+        MUST_FAULT("vmcall");
     MUST_FAULT("vmlaunch");
     MUST_FAULT("vmxoff");
     MUST_FAULT("hlt");
@@ -545,7 +558,10 @@ static int user_hypercalls(void)
             register uint64_t r8 __asm__("r8") = 0;
             uint64_t a = nr;
 
-            __asm__ volatile("vmmcall" : "+a"(a) : "D"(2ul), "S"(0ul), "d"(0ul), "r"(r10), "r"(r8) : "memory");
+            if (has_vmcall())
+                __asm__ volatile("vmcall" : "+a"(a) : "D"(2ul), "S"(0ul), "d"(0ul), "r"(r10), "r"(r8) : "memory");
+            else
+                __asm__ volatile("vmmcall" : "+a"(a) : "D"(2ul), "S"(0ul), "d"(0ul), "r"(r10), "r"(r8) : "memory");
             rax = a;
         });
         if (rax != nr && rax != (uint64_t)-EPERM) {
@@ -572,7 +588,7 @@ static void cpuid_leaves(void)
 /* Bytes at random as code, with what the exit handlers look at in front. */
 static void random_code(void)
 {
-    static const uint8_t starts[][3] = { { 0x0f, 0x01, 0xd9 }, { 0x0f, 0x01, 0xd8 }, { 0x0f, 0xa2, 0x90 },
+    static const uint8_t starts[][3] = { { 0x0f, 0x01, 0xd9 }, { 0x0f, 0x01, 0xc1 }, { 0x0f, 0x01, 0xd8 }, { 0x0f, 0xa2, 0x90 },
                                          { 0xf3, 0x90, 0x90 }, { 0x0f, 0x32, 0x90 }, { 0x66, 0x0f, 0x01 } };
     uint8_t *code = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
