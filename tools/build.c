@@ -16,6 +16,7 @@
 #include <xenguest.h>
 
 #include "../libs/acpi_build.h"
+#include "../libs/xenlite_sched.h"
 #include "kernel_trim.h"
 #include "xl.h"
 
@@ -257,6 +258,32 @@ static int set_affinity(struct build *b)
     return 0;
 }
 
+static int dedicate_cpus(struct build *b)
+{
+    uint64_t cpus[XENLITE_SCHED_CPUS / 64] = { 0 };
+
+    if (!b->cfg->dedicated_cpus) {
+        return 0;
+    }
+    for (unsigned i = 0; i < b->cfg->nr_pins; i++) {
+        const unsigned cpu = cpu_set_last(&b->cfg->pins[i]);
+
+        cpus[cpu / 64 % (XENLITE_SCHED_CPUS / 64)] |= 1ull << (cpu % 64); /* checked: it exists */
+    }
+    if (xenlite_sched_dedicate(xl.xch, b->domid, cpus) == 0) {
+        return 0;
+    }
+    if (errno == ENOSYS) {
+        return xl_error("dedicated_cpus: this hypervisor has no dedicated CPUs");
+    }
+    if (errno == EBUSY) {
+        guest_cfg_error(b->cfg, stderr, b->cfg->cpus_line,
+                        "cpus: another domain has one of these CPUs to itself, or runs nowhere else");
+        return -1;
+    }
+    return xl_error("cannot dedicate CPUs: %s", strerror(errno));
+}
+
 static int set_weight(struct build *b)
 {
     int scheduler = 0, rc = -1;
@@ -332,7 +359,7 @@ static bool wants_invariant_tsc(const struct guest_cfg *cfg)
 int build_create(struct build *b)
 {
     if (create_domain(b) != 0 || set_limits(b) != 0 || set_paging_memory(b) != 0 ||
-        set_affinity(b) != 0 || set_weight(b) != 0 || open_channels(b) != 0) {
+        set_affinity(b) != 0 || dedicate_cpus(b) != 0 || set_weight(b) != 0 || open_channels(b) != 0) {
         return -1;
     }
     if (xc_cpuid_apply_policy(xl.xch, b->domid, false, NULL, 0, true, wants_invariant_tsc(b->cfg),

@@ -47,6 +47,7 @@ static struct json_object *config_to_json(const struct guest_cfg *cfg)
         json_object_array_add(pins, json_object_new_string(text));
     }
     json_object_object_add(o, "cpus", pins);
+    json_object_object_add(o, "dedicated_cpus", json_object_new_boolean(cfg->dedicated_cpus));
     json_object_object_add(o, "cpu_weight",
                            json_object_new_int64(cfg->cpu_weight != 0 ? cfg->cpu_weight : 256));
     json_object_object_add(o, "on_poweroff",

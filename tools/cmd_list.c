@@ -11,6 +11,7 @@
 
 #include "cpus.h"
 #include "uuid.h"
+#include "../libs/xenlite_sched.h"
 #include "xl.h"
 
 /* Six letters as xl prints them: running, blocked, paused, shut down, crashed, dying. */
@@ -202,6 +203,8 @@ struct vcpu_row {
     char name[STATE_NAME_MAX + 1], cpu[12], state[4], hard[256], soft[256];
     unsigned domid, vcpu;
     uint64_t time_ns;
+    bool has_sched; /* xen-lite's own counters are there */
+    struct xenlite_sched_vcpu sched;
 };
 
 static void format_map(xc_cpumap_t map, int cpus, char *out, size_t size)
@@ -243,6 +246,7 @@ static int read_vcpu(const xc_domaininfo_t *info, unsigned vcpu, int cpus, struc
         }
         format_map(hard, cpus, row->hard, sizeof(row->hard));
         format_map(soft, cpus, row->soft, sizeof(row->soft));
+        row->has_sched = xenlite_sched_get_vcpu(xl.xch, info->domain, vcpu, &row->sched) == 0;
         rc = 0;
     }
     free(hard);
@@ -263,6 +267,15 @@ static struct json_object *vcpu_json(const struct vcpu_row *row)
     json_object_object_add(o, "cpu_time_ns", json_object_new_int64((int64_t)row->time_ns));
     json_object_object_add(o, "hard_affinity", json_object_new_string(row->hard));
     json_object_object_add(o, "soft_affinity", json_object_new_string(row->soft));
+    if (row->has_sched) {
+        json_object_object_add(o, "dedicated", json_object_new_boolean(row->sched.dedicated != 0));
+        json_object_object_add(o, "scheduled", json_object_new_int64((int64_t)row->sched.runs));
+        json_object_object_add(o, "interruptions",
+                               json_object_new_int64((int64_t)row->sched.interruptions));
+        json_object_object_add(o, "slices", json_object_new_int64((int64_t)row->sched.slices));
+        json_object_object_add(o, "migrations",
+                               json_object_new_int64((int64_t)row->sched.migrations));
+    }
     return o;
 }
 

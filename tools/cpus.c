@@ -137,3 +137,41 @@ void cpu_set_format(const struct cpu_set *set, unsigned nr_cpus, char *out, size
         i = last;
     }
 }
+
+static unsigned count(const struct cpu_set *set)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < CPU_SET_MAX; i++) {
+        n += cpu_set_test(set, i) ? 1 : 0;
+    }
+    return n;
+}
+
+int cpu_set_spread(const struct cpu_set *sets, unsigned nr_sets, unsigned nr, struct cpu_set *out)
+{
+    struct cpu_set used = { { 0 } };
+    unsigned cpu = 0;
+
+    if (nr_sets == 0 || (nr_sets > 1 && nr_sets != nr) || (nr_sets == 1 && count(sets) < nr)) {
+        return -EINVAL;
+    }
+    for (unsigned i = 0; i < nr; i++) {
+        const struct cpu_set *from = &sets[nr_sets > 1 ? i : 0];
+
+        if (nr_sets > 1) {
+            cpu = cpu_set_last(from);
+            if (count(from) != 1 || cpu_set_test(&used, cpu)) {
+                return -EINVAL;
+            }
+        }
+        while (!cpu_set_test(from, cpu)) {
+            cpu++;
+        }
+        memset(&out[i], 0, sizeof(out[i]));
+        cpu_set_add(&out[i], cpu);
+        cpu_set_add(&used, cpu);
+        cpu++;
+    }
+    return 0;
+}

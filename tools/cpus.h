@@ -23,6 +23,12 @@ bool cpu_set_test(const struct cpu_set *set, unsigned cpu);
 void cpu_set_add(struct cpu_set *set, unsigned cpu);
 bool cpu_set_is_all(const struct cpu_set *set, unsigned nr_cpus);
 
+/*
+ * One CPU for each of nr vCPUs, no two the same: out[i] gets vCPU i's. One set is shared out in ascending order; of several,
+ * the i-th must name vCPU i's CPU alone. Returns 0, or -EINVAL if that cannot be.
+ */
+int cpu_set_spread(const struct cpu_set *sets, unsigned nr_sets, unsigned nr, struct cpu_set *out);
+
 /* Highest CPU of a set that is not empty. */
 unsigned cpu_set_last(const struct cpu_set *set);
 

@@ -21,7 +21,7 @@ static const char *const known_keys[] = {
     "name",     "uuid",  "type",       "builder",     "kernel",    "ramdisk",
     "cmdline",  "extra", "root",       "memory",      "maxmem",    "vcpus",
     "maxvcpus", "cpus",  "cpu_weight", "on_poweroff", "on_reboot", "on_crash",
-    "serial",   "pci",   "tsc_mode",   "timer_mode",
+    "serial",   "pci",   "tsc_mode",   "timer_mode",  "dedicated_cpus",
 };
 
 /* What one reading of a configuration works with. */
@@ -319,6 +319,40 @@ static void read_cpus(struct reader *r)
     }
 }
 
+/* The CPUs that cpus names are the guest's alone, one for each vCPU. */
+static void read_dedicated(struct reader *r)
+{
+    struct guest_cfg *cfg = r->cfg;
+    struct cpu_set *own;
+    unsigned wanted = 0;
+
+    get_number(r, "dedicated_cpus", 0, 1, &wanted);
+    if (wanted == 0 || r->rc != 0) {
+        return;
+    }
+    own = calloc(cfg->maxvcpus, sizeof(*own));
+    if (own == NULL) {
+        bad(r, "dedicated_cpus", "out of memory");
+        return;
+    }
+    if (cpu_set_spread(cfg->pins, cfg->nr_pins, cfg->maxvcpus, own) != 0) {
+        bad(r, "dedicated_cpus",
+            "dedicated_cpus needs cpus with a CPU of its own for each of the %u vCPUs",
+            cfg->maxvcpus);
+        free(own);
+        return;
+    }
+    for (unsigned i = 0; i < cfg->maxvcpus; i++) {
+        if (cpu_set_test(&own[i], 0)) {
+            bad(r, "cpus", "cpus: CPU 0 cannot be dedicated, the control domain keeps it");
+        }
+    }
+    free(cfg->pins);
+    cfg->pins = own;
+    cfg->nr_pins = cfg->maxvcpus;
+    cfg->dedicated_cpus = true;
+}
+
 static void read_action(struct reader *r, const char *key, enum guest_action standard,
                         enum guest_action *out)
 {
@@ -397,6 +431,7 @@ static void read_all(struct reader *r)
     read_kernel(r);
     read_sizes(r);
     read_cpus(r);
+    read_dedicated(r);
     read_action(r, "on_poweroff", ACTION_DESTROY, &r->cfg->on_poweroff);
     read_action(r, "on_reboot", ACTION_RESTART, &r->cfg->on_reboot);
     read_action(r, "on_crash", ACTION_DESTROY, &r->cfg->on_crash);

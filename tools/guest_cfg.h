@@ -33,6 +33,7 @@ struct guest_cfg {
     unsigned vcpus, maxvcpus;
     struct cpu_set *pins; /* hard affinity: NULL, or one for all vCPUs, or one each (nr_pins) */
     unsigned nr_pins;
+    bool dedicated_cpus; /* no other domain runs there; pins are then one CPU for each of maxvcpus */
     unsigned cpu_weight; /* 0: the scheduler's default */
     enum guest_action on_poweroff, on_reboot, on_crash;
     unsigned tsc_mode;   /* XEN_DOMCTL_settscinfo's numbers */

@@ -363,6 +363,24 @@ int sched_set_affinity(struct vcpu *v, const uint64_t *cpus)
     return 0;
 }
 
+void sched_set_soft_affinity(struct vcpu *v, const uint64_t *cpus)
+{
+    v->sched.soft[0] = cpus[0];
+}
+
+/* CPU 3 is somebody else's. */
+int sched_dedicate(struct domain *d, const uint64_t *cpus)
+{
+    if (d->control || test_bit(cpus, 0))
+        return -EINVAL;
+    return test_bit(cpus, 3) ? -EBUSY : 0;
+}
+
+bool sched_is_dedicated(unsigned cpu, const struct domain *d)
+{
+    return cpu == 1 && !d->control;
+}
+
 int sched_state(const struct vcpu *v)
 {
     if (v->sched.down)

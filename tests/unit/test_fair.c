@@ -165,6 +165,152 @@ static void test_random_order_stays_sorted(void **state)
     }
 }
 
+/* ---- balance ---- */
+
+static uint64_t not_there; /* bit n: entity n of `pool` may not run on CPU 1 */
+static struct fair_entity pool[16];
+
+static bool may(const struct fair_entity *e, unsigned cpu)
+{
+    return cpu == 0 || !(not_there & BIT(e - pool));
+}
+
+/* Two CPUs: on each one runs, the others wait. */
+static void load(struct fair_side *s, struct fair_queue *q, unsigned cpu, const uint32_t *weights,
+                 unsigned n, unsigned first)
+{
+    fair_queue_init(q);
+    *s = (struct fair_side){ .queue = q, .cpu = cpu };
+    for (unsigned i = 0; i < n; i++) {
+        fair_entity_init(&pool[first + i], weights[i]);
+        if (i)
+            fair_enqueue(q, &pool[first + i], false);
+        s->load += weights[i];
+    }
+}
+
+static void test_balance_moves_and_swaps(void **state)
+{
+    struct fair_queue q[2];
+    struct fair_side a, b;
+    struct fair_exchange x;
+
+    (void)state;
+    not_there = 0;
+    /* Three against one: one goes. */
+    load(&a, &q[0], 0, (uint32_t[]){ 256, 256, 256 }, 3, 0);
+    load(&b, &q[1], 1, (uint32_t[]){ 256 }, 1, 8);
+    assert_true(fair_balance(&a, &b, may, &x));
+    assert_ptr_equal(x.out, &pool[1]);
+    assert_null(x.in);
+    /* The other way round nobody here can be of use; one comes. */
+    assert_true(fair_balance(&b, &a, may, &x));
+    assert_null(x.out);
+    assert_ptr_equal(x.in, &pool[1]);
+    /* Light ones here, heavy ones there: a swap. */
+    load(&a, &q[0], 0, (uint32_t[]){ 256, 256 }, 2, 0);
+    load(&b, &q[1], 1, (uint32_t[]){ 512, 512 }, 2, 8);
+    assert_true(fair_balance(&a, &b, may, &x));
+    assert_ptr_equal(x.out, &pool[1]);
+    assert_ptr_equal(x.in, &pool[9]);
+    /* Affinity forbids it. */
+    not_there = BIT(1);
+    assert_false(fair_balance(&a, &b, may, &x));
+}
+
+static void test_balance_leaves_what_is_even(void **state)
+{
+    struct fair_queue q[2];
+    struct fair_side a, b;
+    struct fair_exchange x;
+
+    (void)state;
+    not_there = 0;
+    load(&a, &q[0], 0, (uint32_t[]){ 256, 512 }, 2, 0);
+    load(&b, &q[1], 1, (uint32_t[]){ 512, 256 }, 2, 8);
+    assert_false(fair_balance(&a, &b, may, &x));
+    /* One more somewhere cannot be evened out by moving it. */
+    load(&b, &q[1], 1, (uint32_t[]){ 256, 256, 512 }, 3, 8);
+    assert_false(fair_balance(&a, &b, may, &x));
+    /* Nor is a small difference worth a move. */
+    load(&a, &q[0], 0, (uint32_t[]){ 1000, 20 }, 2, 0);
+    load(&b, &q[1], 1, (uint32_t[]){ 980 }, 1, 8);
+    assert_false(fair_balance(&a, &b, may, &x));
+    load(&a, &q[0], 0, NULL, 0, 0);
+    load(&b, &q[1], 1, NULL, 0, 8);
+    assert_false(fair_balance(&a, &b, may, &x));
+}
+
+/* Whatever the loads: the difference shrinks with each exchange, so exchanges come to an end. */
+static void test_balance_ends(void **state)
+{
+    struct fair_queue q[2];
+    struct fair_side s[2];
+    struct fair_exchange x;
+
+    (void)state;
+    not_there = 0;
+    srand(7);
+    for (unsigned round = 0; round < 2000; round++) {
+        uint32_t w[2][6];
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < 12; i++)
+            w[i / 6][i % 6] = 1 + (uint32_t)rand() % 1000;
+        load(&s[0], &q[0], 0, w[0], 1 + (unsigned)rand() % 6, 0);
+        load(&s[1], &q[1], 1, w[1], 1 + (unsigned)rand() % 6, 8);
+        while (fair_balance(&s[n % 2], &s[(n + 1) % 2], may, &x)) {
+            struct fair_side *here = &s[n % 2], *there = &s[(n + 1) % 2];
+            int64_t before = (int64_t)here->load - (int64_t)there->load, after;
+            struct fair_queue *qh = &q[n % 2], *qt = &q[(n + 1) % 2];
+
+            if (x.out) {
+                fair_dequeue(qh, x.out);
+                fair_enqueue(qt, x.out, false);
+                here->load -= x.out->weight;
+                there->load += x.out->weight;
+            }
+            if (x.in) {
+                fair_dequeue(qt, x.in);
+                fair_enqueue(qh, x.in, false);
+                there->load -= x.in->weight;
+                here->load += x.in->weight;
+            }
+            after = (int64_t)here->load - (int64_t)there->load;
+            assert_true(llabs(after) < llabs(before));
+            assert_true(++n < 100);
+        }
+        /* The sums that queues keep are those of their members. */
+        for (unsigned k = 0; k < 2; k++) {
+            struct fair_entity *e;
+            uint64_t sum = 0;
+
+            list_for_each_entry(e, &q[k].ready, link)
+                sum += e->weight;
+            assert_int_equal(sum, q[k].weight);
+        }
+    }
+}
+
+static void test_weight_changes(void **state)
+{
+    struct fair_queue q;
+    struct fair_entity e;
+
+    (void)state;
+    fair_queue_init(&q);
+    fair_entity_init(&e, 256);
+    fair_set_weight(&q, &e, 100);
+    assert_int_equal(q.weight, 0);
+    fair_enqueue(&q, &e, false);
+    fair_set_weight(&q, &e, 700);
+    assert_int_equal(q.weight, 700);
+    fair_set_weight(&q, &e, 7);
+    assert_int_equal(q.weight, 7);
+    fair_dequeue(&q, &e);
+    assert_int_equal(q.weight, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +320,10 @@ int main(void)
         cmocka_unit_test(test_yield_lets_the_other_go_first),
         cmocka_unit_test(test_move_keeps_the_distance),
         cmocka_unit_test(test_random_order_stays_sorted),
+        cmocka_unit_test(test_balance_moves_and_swaps),
+        cmocka_unit_test(test_balance_leaves_what_is_even),
+        cmocka_unit_test(test_balance_ends),
+        cmocka_unit_test(test_weight_changes),
     };
 
     return cmocka_run_group_tests_name("fair", tests, NULL, NULL);

@@ -133,6 +133,42 @@ static void test_cpus_forms(void **state)
     release();
 }
 
+static void test_dedicated_cpus(void **state)
+{
+    static const char *const wrong[] = {
+        "vcpus = 2\ndedicated_cpus = 1\n",
+        "vcpus = 2\ncpus = \"1\"\ndedicated_cpus = 1\n",
+        "vcpus = 2\ncpus = \"0-1\"\ndedicated_cpus = 1\n",
+        "vcpus = 2\ncpus = [\"1\"]\ndedicated_cpus = 1\n",
+        "vcpus = 2\ncpus = [\"1\", \"1\"]\ndedicated_cpus = 1\n",
+        "vcpus = 2\ncpus = [\"1\", \"2-3\"]\ndedicated_cpus = 1\n",
+        "vcpus = 3\ncpus = [\"1\", \"2\"]\ndedicated_cpus = 1\n",
+        "vcpus = 1\ncpus = \"1\"\ndedicated_cpus = 2\n",
+        "vcpus = 1\ncpus = \"1\"\ndedicated_cpus = \"yes\"\n",
+    };
+    char text[256];
+
+    (void)state;
+    accepts(BASE "vcpus = 2\ncpus = \"2-5,^3\"\ndedicated_cpus = 1\n");
+    assert_true(cfg.dedicated_cpus);
+    assert_int_equal(cfg.nr_pins, 2);
+    assert_int_equal(cfg.pins[0].bits[0], 1u << 2);
+    assert_int_equal(cfg.pins[1].bits[0], 1u << 4);
+    release();
+    accepts(BASE "vcpus = 2\ncpus = [\"7\", \"1\"]\ndedicated_cpus = 1\n");
+    assert_int_equal(cfg.pins[0].bits[0], 1u << 7);
+    assert_int_equal(cfg.pins[1].bits[0], 1u << 1);
+    release();
+    accepts(BASE "cpus = \"0-1\"\ndedicated_cpus = 0\n");
+    assert_false(cfg.dedicated_cpus);
+    assert_int_equal(cfg.nr_pins, 1);
+    release();
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        snprintf(text, sizeof(text), BASE "%s", wrong[i]);
+        refuses(text, ": error: ");
+    }
+}
+
 static void test_unknown_keys_warn(void **state)
 {
     (void)state;
@@ -344,7 +380,7 @@ int main(void)
         cmocka_unit_test(test_minimal),
         cmocka_unit_test(test_everything),
         cmocka_unit_test(test_cmdline_wins),
-        cmocka_unit_test(test_cpus_forms),
+        cmocka_unit_test(test_cpus_forms), cmocka_unit_test(test_dedicated_cpus),
         cmocka_unit_test(test_unknown_keys_warn),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_names),

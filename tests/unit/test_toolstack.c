@@ -12,6 +12,7 @@
 #include "hc_sim.h"
 #include "hypercall/dominfo.h"
 #include "hypercall/handlers.h"
+#include "include/xenlite/sched.h"
 #include "lib/errno.h"
 #include "lib/printf.h"
 #include "lib/string.h"
@@ -298,6 +299,71 @@ static void test_debug_keys(void **state)
     op.u.debug_keys.keys.p = (void *)~0ull;
     assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_debug_keys), -EFAULT);
     assert_string_equal(printed, "");
+
+/* ---- what Xen has no call for ---- */
+
+static long xenlite(struct vcpu *v, struct xenlite_op *op, uint32_t cmd, uint16_t domid)
+{
+    long rc;
+
+    op->cmd = cmd;
+    op->interface_version = XENLITE_INTERFACE_VERSION;
+    op->domid = domid;
+    memcpy(hc_mem(v->domain, HC_ARG), op, sizeof(*op));
+    rc = do_xenlite_op(v, HC_ARG, 0, 0, 0, 0);
+    memcpy(op, hc_mem(v->domain, HC_ARG), sizeof(*op));
+    return rc;
+}
+
+static void test_xenlite_sched(void **state)
+{
+    struct xenlite_op op = { 0 };
+    struct xenlite_sched_vcpu out;
+
+    (void)state;
+    assert_int_equal(xenlite(dom1->vcpu[0], &op, XENLITE_SCHED_dedicate, 1), -EPERM);
+    assert_int_equal(xenlite(v0, &op, XENLITE_SCHED_FIRST + 99, 1), -ENOSYS);
+    assert_int_equal(xenlite(v0, &op, XENLITE_SCHED_dedicate, 77), -ESRCH);
+    op.args[0] = BIT(2);
+    assert_int_equal(xenlite(v0, &op, XENLITE_SCHED_dedicate, 1), 0);
+    assert_int_equal(xenlite(v0, &op, XENLITE_SCHED_dedicate, 0), -EINVAL);
+    op.args[0] = BIT(3);
+    assert_int_equal(xenlite(v0, &op, XENLITE_SCHED_dedicate, 1), -EBUSY);
+    op.args[0] = BIT(2);
+    op.args[1] = BIT(3); /* CPU 67: more than there can be */
+    assert_int_equal(xenlite(v0, &op, XENLITE_SCHED_dedicate, 1), -EINVAL);
+    dom1->vcpu[0]->sched.cpu = 1;
+    dom1->vcpu[0]->sched.interruptions = 5;
+    memset(&op, 0, sizeof(op));
+    assert_int_equal(xenlite(v0, &op, XENLITE_SCHED_get_vcpu, 1), 0);
+    memcpy(&out, op.args, sizeof(out));
+    assert_int_equal(out.cpu, 1);
+    assert_int_equal(out.dedicated, 1);
+    assert_int_equal(out.interruptions, 5);
+    op.args[0] = 50;
+    assert_int_equal(xenlite(v0, &op, XENLITE_SCHED_get_vcpu, 1), -ESRCH);
+    op.args[0] = ~0u;
+    assert_int_equal(xenlite(v0, &op, XENLITE_SCHED_get_vcpu, 1), -ESRCH);
+}
+
+static void test_sysctl_scheduler(void **state)
+{
+    struct xen_sysctl op = { 0 };
+
+    (void)state;
+    op.u.scheduler_op.sched_id = XEN_SCHEDULER_CREDIT2;
+    op.u.scheduler_op.cmd = XEN_SYSCTL_SCHEDOP_getinfo;
+    op.u.scheduler_op.u.sched_credit2.ratelimit_us = 7;
+    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_scheduler_op), 0);
+    assert_int_equal(op.u.scheduler_op.u.sched_credit2.ratelimit_us, 0);
+    op.u.scheduler_op.cmd = XEN_SYSCTL_SCHEDOP_putinfo;
+    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_scheduler_op), 0);
+    op.u.scheduler_op.u.sched_credit2.ratelimit_us = 1000;
+    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_scheduler_op), -EOPNOTSUPP);
+    op.u.scheduler_op.sched_id = XEN_SCHEDULER_RTDS;
+    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_scheduler_op), -EINVAL);
+    op.u.scheduler_op.cpupool_id = 1;
+    assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_scheduler_op), -ESRCH);
 }
 
 int main(void)
@@ -306,6 +372,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_sysctl_machine), T(test_sysctl_pci),  T(test_sysctl_console),
         T(test_domain_lists),   T(test_domctl_vcpu), T(test_debug_keys),
+
+        T(test_domain_lists),   T(test_domctl_vcpu),
+        T(test_xenlite_sched),  T(test_sysctl_scheduler),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,6 +41,7 @@ static int stop(struct domain *d)
     __atomic_store_n(&d->dying, true, __ATOMIC_SEQ_CST);
     for_each_vcpu (d, v)
         sched_hold(v);
+    sched_undedicate(d);
     return 0;
 }
 

@@ -47,11 +47,10 @@ static long getvcpuinfo(struct domain *d, struct xen_domctl_getvcpuinfo *op)
     return 0;
 }
 
-/* Affinity is hard only; a vCPU is equally at home on every CPU that it may use. */
+/* As Xen tells them: the soft affinity as it was set, even where the hard one forbids some of it. */
 static long getvcpuaffinity(struct vcpu *v, struct domain *d, struct xen_domctl_vcpuaffinity *op)
 {
     struct vcpu *t = vcpu_of(d, op->vcpu);
-    uint64_t all = ~0ULL;
     int rc = 0;
 
     if (op->flags & ~(XEN_VCPUAFFINITY_HARD | XEN_VCPUAFFINITY_SOFT))
@@ -61,11 +60,11 @@ static long getvcpuaffinity(struct vcpu *v, struct domain *d, struct xen_domctl_
     if (op->flags & XEN_VCPUAFFINITY_HARD)
         rc = put_cpumap(v, &op->cpumap_hard, t->sched.affinity);
     if (rc == 0 && (op->flags & XEN_VCPUAFFINITY_SOFT))
-        rc = put_cpumap(v, &op->cpumap_soft, &all);
+        rc = put_cpumap(v, &op->cpumap_soft, t->sched.soft);
     return rc;
 }
 
-/* What comes back is what is in force. A soft affinity has no effect: it is a wish. */
+/* What comes back is what is in force: of the soft affinity, what the hard one allows. One without any CPU is an error. */
 static long setvcpuaffinity(struct vcpu *v, struct domain *d, struct xen_domctl_vcpuaffinity *op)
 {
     struct vcpu *t = vcpu_of(d, op->vcpu);
@@ -85,9 +84,13 @@ static long setvcpuaffinity(struct vcpu *v, struct domain *d, struct xen_domctl_
     }
     if (rc == 0 && (op->flags & XEN_VCPUAFFINITY_SOFT)) {
         rc = get_cpumap(v, &op->cpumap_soft, &soft);
-        soft &= t->sched.affinity[0];
-        if (rc == 0)
+        if (rc == 0 && !soft)
+            rc = -EINVAL;
+        if (rc == 0) {
+            sched_set_soft_affinity(t, &soft);
+            soft &= t->sched.affinity[0];
             rc = put_cpumap(v, &op->cpumap_soft, &soft);
+        }
     }
     return rc;
 }

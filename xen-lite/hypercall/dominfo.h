@@ -13,10 +13,9 @@ struct domain;
 struct vcpu;
 
 /*
- * The only scheduler there is calls itself by this number (the null scheduler's: nothing to
- * configure).
+ * What the scheduler tells its name is: it has weights, and run queues in the order of a weighted time, as credit2 has.
  */
-#define SCHEDULER_ID 9 /* XEN_SCHEDULER_NULL */
+#define SCHEDULER_ID 6 /* XEN_SCHEDULER_CREDIT2 */
 
 /* The first domain with an id of at least `from`, with a reference; NULL when there is none. */
 struct domain *domain_get_next(uint16_t from);

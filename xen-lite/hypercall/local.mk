@@ -18,6 +18,7 @@ hv_sources += xen-lite/hypercall/hypercall.c \
 	xen-lite/hypercall/sysctl.c \
 	xen-lite/hypercall/debug_keys.c \
 	xen-lite/hypercall/xenlite_op.c \
+	xen-lite/hypercall/xenlite_sched.c \
 	xen-lite/hypercall/domctl.c
 
 # What the tests of hypercalls share: the handlers and the model of what surrounds them.
@@ -42,6 +43,7 @@ tests_unit_libhc_a_SOURCES = tests/unit/hc_sim.c tests/unit/hc_sim.h \
 	xen-lite/hypercall/sysctl.c \
 	xen-lite/hypercall/debug_keys.c \
 	xen-lite/hypercall/xenlite_op.c \
+	xen-lite/hypercall/xenlite_sched.c \
 	xen-lite/hypercall/domctl.c
 tests_unit_libhc_a_CFLAGS = $(UNIT_CFLAGS)
 

@@ -229,6 +229,24 @@ static long cpupool_op(struct vcpu *v, struct xen_sysctl_cpupool_op *op)
     }
 }
 
+/* Nothing limits how soon after another a vCPU may be preempted: a rate limit of 0, which stays. */
+static long scheduler_op(struct xen_sysctl_scheduler_op *op)
+{
+    if (op->cpupool_id)
+        return -ESRCH;
+    if (op->sched_id != SCHEDULER_ID)
+        return -EINVAL;
+    switch (op->cmd) {
+    case XEN_SYSCTL_SCHEDOP_getinfo:
+        op->u.sched_credit2.ratelimit_us = 0;
+        return 0;
+    case XEN_SYSCTL_SCHEDOP_putinfo:
+        return op->u.sched_credit2.ratelimit_us ? -EOPNOTSUPP : 0;
+    default:
+        return -EINVAL;
+    }
+}
+
 static long dispatch(struct vcpu *v, struct xen_sysctl *op)
 {
     switch (op->cmd) {
@@ -253,6 +271,8 @@ static long dispatch(struct vcpu *v, struct xen_sysctl *op)
         return pcitopoinfo(v, &op->u.pcitopoinfo);
     case XEN_SYSCTL_cpupool_op:
         return cpupool_op(v, &op->u.cpupool_op);
+    case XEN_SYSCTL_scheduler_op:
+        return scheduler_op(&op->u.scheduler_op);
     case XEN_SYSCTL_get_cpu_policy:
         return sysctl_get_cpu_policy(v, &op->u.cpu_policy);
     case XEN_SYSCTL_get_cpu_featureset:

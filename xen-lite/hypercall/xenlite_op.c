@@ -18,6 +18,7 @@ static const xenlite_fn subjects[] = {
     [XENLITE_AUDIT_FIRST >> 8] = NULL, /* xenlite_audit_op */
     [XENLITE_PCI_FIRST >> 8] = NULL,   /* xenlite_pci_op */
     [XENLITE_IOREQ_FIRST >> 8] = NULL, /* xenlite_ioreq_op */
+    [XENLITE_SCHED_FIRST >> 8] = xenlite_sched_op,
 };
 
 long do_xenlite_op(struct vcpu *v, uint64_t argp, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)

@@ -15,5 +15,6 @@ long xenlite_trace_op(struct vcpu *v, struct xenlite_op *op, bool *copy_back);
 long xenlite_audit_op(struct vcpu *v, struct xenlite_op *op, bool *copy_back);
 long xenlite_pci_op(struct vcpu *v, struct xenlite_op *op, bool *copy_back);
 long xenlite_ioreq_op(struct vcpu *v, struct xenlite_op *op, bool *copy_back);
+long xenlite_sched_op(struct vcpu *v, struct xenlite_op *op, bool *copy_back);
 
 #endif

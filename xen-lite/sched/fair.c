@@ -10,6 +10,7 @@ void fair_queue_init(struct fair_queue *q)
 {
     list_init(&q->ready);
     q->min = 0;
+    q->weight = 0;
     q->nr = 0;
 }
 
@@ -41,6 +42,7 @@ void fair_enqueue(struct fair_queue *q, struct fair_entity *e, bool waking)
             break;
     list_add_tail(&e->link, &pos->link);
     e->queued = true;
+    q->weight += e->weight;
     q->nr++;
 }
 
@@ -50,6 +52,7 @@ void fair_dequeue(struct fair_queue *q, struct fair_entity *e)
         return;
     list_del(&e->link);
     e->queued = false;
+    q->weight -= e->weight;
     q->nr--;
 }
 
@@ -98,4 +101,66 @@ void fair_move(const struct fair_queue *from, const struct fair_queue *to, struc
         e->vtime = to->min + (e->vtime - from->min);
     else
         e->vtime = to->min > from->min - e->vtime ? to->min - (from->min - e->vtime) : 0;
+}
+
+void fair_set_weight(struct fair_queue *q, struct fair_entity *e, uint32_t weight)
+{
+    if (e->queued)
+        q->weight += weight - (uint64_t)e->weight;
+    e->weight = weight;
+}
+
+/* ---- balance between two CPUs ---- */
+
+/* How many of each queue are candidates: those that run next there. */
+#define BALANCE_LOOK 8u
+
+/* Up to BALANCE_LOOK of q that may run on cpu, with NULL for "nobody" as the first. Returns how many. */
+static unsigned candidates(const struct fair_queue *q, unsigned cpu, fair_may_run may,
+                           struct fair_entity *out[BALANCE_LOOK + 1])
+{
+    struct fair_entity *e;
+    unsigned n = 0;
+
+    out[n++] = NULL;
+    list_for_each_entry(e, &q->ready, link) {
+        if (n > BALANCE_LOOK)
+            break;
+        if (may(e, cpu))
+            out[n++] = e;
+    }
+    return n;
+}
+
+static uint64_t distance(int64_t diff)
+{
+    return (uint64_t)(diff < 0 ? -diff : diff);
+}
+
+bool fair_balance(const struct fair_side *here, const struct fair_side *there, fair_may_run may,
+                  struct fair_exchange *best)
+{
+    struct fair_entity *mine[BALANCE_LOOK + 1], *theirs[BALANCE_LOOK + 1];
+    unsigned nr_mine = candidates(here->queue, there->cpu, may, mine);
+    unsigned nr_theirs = candidates(there->queue, here->cpu, may, theirs);
+    int64_t diff = (int64_t)here->load - (int64_t)there->load;
+    /* A gain of less than a sixteenth is not worth a cold cache. */
+    uint64_t worth = (here->load + there->load) / 32, least = distance(diff);
+
+    *best = (struct fair_exchange){ NULL, NULL };
+    if (least <= worth)
+        return false;
+    least -= worth;
+    for (unsigned i = 0; i < nr_mine; i++) {
+        for (unsigned k = 0; k < nr_theirs; k++) {
+            int64_t out = mine[i] ? mine[i]->weight : 0, in = theirs[k] ? theirs[k]->weight : 0;
+            uint64_t left = distance(diff - 2 * (out - in));
+
+            if (left < least) {
+                least = left;
+                *best = (struct fair_exchange){ mine[i], theirs[k] };
+            }
+        }
+    }
+    return best->out || best->in;
 }

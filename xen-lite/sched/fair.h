@@ -27,6 +27,7 @@ struct fair_entity {
 struct fair_queue {
     struct list_head ready; /* ascending vtime */
     uint64_t min;           /* never falls: the least virtual time of those that run or wait here */
+    uint64_t weight;        /* of all that are queued */
     unsigned nr;
 };
 
@@ -50,5 +51,30 @@ uint64_t fair_slice(const struct fair_queue *q, const struct fair_entity *e);
 void fair_yield(struct fair_queue *q, struct fair_entity *e);
 /* e, queued nowhere, goes from one CPU's queue to another's; keeps its distance to the others. */
 void fair_move(const struct fair_queue *from, const struct fair_queue *to, struct fair_entity *e);
+
+/* Changes e's weight, queued in q or not. */
+void fair_set_weight(struct fair_queue *q, struct fair_entity *e, uint32_t weight);
+
+/* One side of a comparison: a CPU's queue, and the weight of all that want to run there, the running one included. */
+struct fair_side {
+    const struct fair_queue *queue;
+    uint64_t load;
+    unsigned cpu;
+};
+
+/* One may leave for another CPU, another come for it; either may be NULL. */
+struct fair_exchange {
+    struct fair_entity *out, *in;
+};
+
+/* May e run on that CPU? */
+typedef bool (*fair_may_run)(const struct fair_entity *e, unsigned cpu);
+
+/*
+ * Finds what has to change places so that the two loads come closest: one that waits here goes there, or two swap. Only
+ * the first few of each queue are looked at. False if nothing is worth moving.
+ */
+bool fair_balance(const struct fair_side *here, const struct fair_side *there, fair_may_run may,
+                  struct fair_exchange *best);
 
 #endif

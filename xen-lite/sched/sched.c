@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The scheduler: per-CPU run queues in weighted fair order, wake-ups, placing, start-up signals, and the CPU's main loop.
+ * The scheduler: per-CPU run queues in weighted fair order, wake-ups, start-up signals, and the CPU's main loop. Where a
+ * vCPU goes is placing.c's.
  */
 #include "sched/sched.h"
 
@@ -10,15 +11,13 @@
 #include <xen/vcpu.h>
 
 #include "cpu/x86.h"
-#include "domain/domain.h"
 #include "irq/irq.h"
 #include "irq/lapic.h"
-#include "irq/timer.h"
 #include "lib/assert.h"
 #include "lib/errno.h"
 #include "lib/printf.h"
-#include "lib/spinlock.h"
 #include "lib/time.h"
+#include "sched/runq.h"
 
 /*
  * Leaving guest mode takes microseconds on hardware; under an emulator the other CPU's thread may have to wait for its turn
@@ -29,35 +28,13 @@
 /* The shortest slice worth a timer interrupt. */
 #define MIN_SLICE_NS (NS_PER_MS / 2)
 
-struct runq {
-    spinlock_t lock;          /* the queue, and the sched fields of the vCPUs assigned to this CPU */
-    struct fair_queue queue;  /* runnable vCPUs that do not run */
-    struct timer slice;       /* ends the current one's slice while others wait */
-};
-
-static struct runq runq[MAX_CPUS];
-
-static struct vcpu *vcpu_of(struct fair_entity *e)
-{
-    return container_of(e, struct vcpu, sched.fair);
-}
-
-/* Makes a CPU look at its run queue: at its next turn, which an interrupt brings about if it is in the guest or idle. */
-static void poke(unsigned cpu)
-{
-    struct percpu *p = percpu_of(cpu);
-
-    WRITE_ONCE(p->resched, true);
-    mb();
-    if (cpu == cpu_id())
-        return;
-    if (READ_ONCE(p->in_idle) || READ_ONCE(p->guest_gen) != GEN_NOT_IN_GUEST)
-        lapic_send_ipi(p->apicid, VECTOR_KICK);
-}
-
 static void slice_over(void *arg)
 {
+    struct vcpu *v = current_vcpu();
+
     (void)arg;
+    if (v)
+        v->sched.slices++;
     this_cpu()->resched = true;
 }
 
@@ -70,31 +47,6 @@ void sched_init_cpu(unsigned cpu)
     timer_init(&rq->slice, cpu, slice_over, NULL);
 }
 
-void sched_vcpu_init(struct vcpu *v, unsigned cpu)
-{
-    struct sched_vcpu *s = &v->sched;
-
-    fair_entity_init(&s->fair, FAIR_WEIGHT_NORMAL);
-    s->fair.vtime = runq[cpu].queue.min;
-    s->cpu = cpu;
-    s->hold = 1;
-    for (unsigned i = 0; i < nr_cpus; i++)
-        set_bit(s->affinity, i);
-}
-
-/* The lock of the queue that v is assigned to now, taken. */
-static struct runq *lock_runq_of(const struct vcpu *v)
-{
-    for (;;) {
-        unsigned cpu = READ_ONCE(v->sched.cpu);
-
-        spin_lock(&runq[cpu].lock);
-        if (likely(READ_ONCE(v->sched.cpu) == cpu))
-            return &runq[cpu];
-        spin_unlock(&runq[cpu].lock);
-    }
-}
-
 void sched_vcpu_destroy(struct vcpu *v)
 {
     struct runq *rq = lock_runq_of(v);
@@ -102,14 +54,6 @@ void sched_vcpu_destroy(struct vcpu *v)
     ASSERT(!v->sched.running);
     fair_dequeue(&rq->queue, &v->sched.fair);
     spin_unlock(&rq->lock);
-}
-
-static bool may_run(const struct vcpu *v)
-{
-    const struct sched_vcpu *s = &v->sched;
-
-    return v->initialised && !READ_ONCE(s->blocked) && !READ_ONCE(s->down) && !READ_ONCE(s->hold) &&
-           !READ_ONCE(v->wait_for_sipi);
 }
 
 /* Something that ends HLT: an interrupt it would take, an NMI, a start-up signal. */
@@ -129,83 +73,11 @@ int sched_state(const struct vcpu *v)
     return READ_ONCE(v->sched.blocked) ? RUNSTATE_blocked : RUNSTATE_runnable;
 }
 
-/* ---- placing ---- */
-
-static bool cpu_is_free(unsigned cpu)
-{
-    return READ_ONCE(percpu_of(cpu)->online) && !READ_ONCE(percpu_of(cpu)->current) &&
-           !READ_ONCE(runq[cpu].queue.nr);
-}
-
-static bool may_use(const struct vcpu *v, unsigned cpu)
-{
-    return cpu < nr_cpus && READ_ONCE(percpu_of(cpu)->online) && test_bit(v->sched.affinity, cpu);
-}
-
-/* Where v should wait for its turn: where it was if nobody else is there, else on a free CPU if there is one. */
-static unsigned choose_cpu(const struct vcpu *v)
-{
-    unsigned home = v->sched.cpu, fallback = MAX_CPUS;
-
-    if (may_use(v, home)) {
-        if (cpu_is_free(home))
-            return home;
-        fallback = home;
-    }
-    for (unsigned cpu = 0; cpu < nr_cpus; cpu++) {
-        if (!may_use(v, cpu))
-            continue;
-        if (cpu_is_free(cpu))
-            return cpu;
-        if (fallback == MAX_CPUS)
-            fallback = cpu;
-    }
-    return fallback == MAX_CPUS ? home : fallback;
-}
-
-/* v, which neither runs nor waits, goes to another CPU. The lock of its old CPU is held. */
-static void assign(struct vcpu *v, unsigned cpu)
-{
-    fair_move(&runq[v->sched.cpu].queue, &runq[cpu].queue, &v->sched.fair);
-    WRITE_ONCE(v->sched.cpu, cpu);
-    v->sched.migrations++;
-    vlapic_migrate(&v->vlapic, cpu);
-    vtime_migrate(v, cpu);
-}
-
-static bool is_waiting(const struct vcpu *v)
-{
-    return v->sched.running || v->sched.fair.queued;
-}
-
-/* Gives v its place in a queue if it may run and has none. waking: it comes from a sleep. */
-static void place(struct vcpu *v, bool waking)
-{
-    struct runq *rq = lock_runq_of(v);
-
-    /* Twice at most: the second time it stays where it is. */
-    if (!is_waiting(v) && may_run(v)) {
-        unsigned cpu = choose_cpu(v);
-
-        if (cpu != v->sched.cpu) {
-            assign(v, cpu);
-            spin_unlock(&rq->lock);
-            rq = lock_runq_of(v);
-        }
-    }
-    if (!is_waiting(v) && may_run(v)) {
-        fair_enqueue(&rq->queue, &v->sched.fair, waking);
-        vtime_runstate_change(v, RUNSTATE_runnable);
-        poke(v->sched.cpu);
-    }
-    spin_unlock(&rq->lock);
-}
-
 void vcpu_wake(struct vcpu *v)
 {
     WRITE_ONCE(v->sched.blocked, false);
     WRITE_ONCE(v->sched.down, false);
-    place(v, true);
+    sched_place(v, true);
 }
 
 void vcpu_kick(struct vcpu *v)
@@ -214,7 +86,7 @@ void vcpu_kick(struct vcpu *v)
 
     if (READ_ONCE(s->blocked)) {
         WRITE_ONCE(s->blocked, false);
-        place(v, true);
+        sched_place(v, true);
     } else if (READ_ONCE(s->running) && s->cpu != cpu_id() &&
                READ_ONCE(percpu_of(s->cpu)->guest_gen) != GEN_NOT_IN_GUEST) {
         lapic_send_ipi(apicid_of_cpu(s->cpu), VECTOR_KICK);
@@ -241,7 +113,7 @@ void vcpu_yield(struct vcpu *v)
 void vcpu_set_down(struct vcpu *v)
 {
     WRITE_ONCE(v->sched.down, true);
-    poke(v->sched.cpu);
+    sched_poke(v->sched.cpu);
 }
 
 /* One wait for another CPU. All zero at first. */
@@ -271,7 +143,7 @@ void sched_hold(struct vcpu *v)
     struct leave_wait w = { 0 };
 
     __atomic_add_fetch(&v->sched.hold, 1, __ATOMIC_SEQ_CST);
-    poke(v->sched.cpu);
+    sched_poke(v->sched.cpu);
     if (v == current_vcpu())
         return;
     while (__atomic_load_n(&v->sched.running, __ATOMIC_ACQUIRE))
@@ -284,7 +156,7 @@ void sched_unhold(struct vcpu *v)
 
     ASSERT(left != ~0u);
     if (!left)
-        place(v, true);
+        sched_place(v, true);
 }
 
 /* ---- INIT and SIPI: the target's own CPU acts on them, unless the target does not run at all ---- */
@@ -327,11 +199,11 @@ static void signal_vcpu(struct vcpu *v)
     struct runq *rq = lock_runq_of(v);
 
     if (v->sched.running)
-        poke(v->sched.cpu);
+        sched_poke(v->sched.cpu);
     else
         act_on_signals(v);
     spin_unlock(&rq->lock);
-    place(v, true);
+    sched_place(v, true);
 }
 
 void vcpu_init_signal(struct vcpu *v)
@@ -359,41 +231,6 @@ unsigned vcpu_cpu(const struct vcpu *v)
     return v->sched.cpu;
 }
 
-/* ---- affinity and weight ---- */
-
-int sched_set_affinity(struct vcpu *v, const uint64_t *cpus)
-{
-    struct runq *rq;
-    bool any = false;
-
-    for (unsigned cpu = 0; cpu < nr_cpus; cpu++)
-        any |= test_bit(cpus, cpu) && percpu_of(cpu)->online;
-    if (!any)
-        return -EINVAL;
-    rq = lock_runq_of(v);
-    for (unsigned i = 0; i < ARRAY_SIZE(v->sched.affinity); i++)
-        v->sched.affinity[i] = cpus[i];
-    if (v->sched.running)
-        poke(v->sched.cpu); /* its CPU sends it away if need be */
-    else if (!may_use(v, v->sched.cpu))
-        fair_dequeue(&rq->queue, &v->sched.fair);
-    spin_unlock(&rq->lock);
-    place(v, false);
-    return 0;
-}
-
-int sched_set_weight(struct vcpu *v, uint32_t weight)
-{
-    struct runq *rq;
-
-    if (!weight || weight > FAIR_WEIGHT_MAX)
-        return -EINVAL;
-    rq = lock_runq_of(v);
-    v->sched.fair.weight = weight;
-    spin_unlock(&rq->lock);
-    return 0;
-}
-
 /* ---- the loop ---- */
 
 static void charge(struct runq *rq, struct vcpu *v, uint64_t now)
@@ -405,7 +242,7 @@ static void charge(struct runq *rq, struct vcpu *v, uint64_t now)
 /* May the current one go on? */
 static bool goes_on(struct runq *rq, struct vcpu *v, unsigned cpu)
 {
-    if (!may_run(v) || READ_ONCE(v->init_signal) || !may_use(v, cpu))
+    if (!may_run(v) || READ_ONCE(v->init_signal) || !sched_may_use(v, cpu))
         return false;
     if (!fair_first(&rq->queue))
         return true;
@@ -435,38 +272,10 @@ static bool take_off(struct runq *rq, struct percpu *p, struct vcpu *prev)
     vtime_runstate_change(prev, sched_state(prev));
     if (!may_run(prev))
         return false;
-    if (!may_use(prev, p->id))
+    if (!sched_may_use(prev, p->id))
         return true;
     fair_enqueue(&rq->queue, &prev->sched.fair, false);
     return false;
-}
-
-/* This CPU has nothing to do: takes over a vCPU that waits elsewhere. Only with locks that are free at once. */
-static struct vcpu *steal(unsigned cpu)
-{
-    struct fair_entity *e;
-
-    for (unsigned other = 0; other < nr_cpus; other++) {
-        struct runq *rq = &runq[other];
-        struct vcpu *found = NULL;
-
-        if (other == cpu || !READ_ONCE(rq->queue.nr) || !spin_trylock(&rq->lock))
-            continue;
-        list_for_each_entry(e, &rq->queue.ready, link) {
-            if (may_run(vcpu_of(e)) && may_use(vcpu_of(e), cpu)) {
-                found = vcpu_of(e);
-                break;
-            }
-        }
-        if (found) {
-            fair_dequeue(&rq->queue, &found->sched.fair);
-            assign(found, cpu);
-        }
-        spin_unlock(&rq->lock);
-        if (found)
-            return found;
-    }
-    return NULL;
 }
 
 static struct vcpu *pick(struct runq *rq, unsigned cpu)
@@ -479,17 +288,17 @@ static struct vcpu *pick(struct runq *rq, unsigned cpu)
         if (may_run(vcpu_of(e)))
             return vcpu_of(e);
     }
-    return steal(cpu);
+    return sched_steal(cpu);
 }
 
-static void put_on(struct runq *rq, struct percpu *p, struct vcpu *next, uint64_t now)
+static void put_on(struct percpu *p, struct vcpu *next, uint64_t now)
 {
     next->sched.running = true;
     next->sched.since = now;
+    next->sched.runs++;
     p->current = next;
     cpu_vcpu_load(&next->cpu);
     vtime_runstate_change(next, RUNSTATE_running);
-    arm_slice(rq, next, now);
 }
 
 /* Chooses who runs next on this CPU. */
@@ -505,8 +314,11 @@ static void schedule(struct percpu *p)
     spin_lock(&rq->lock);
     if (prev) {
         charge(rq, prev, now);
+        if (may_run(prev) && !prev->sched.yielded)
+            prev->sched.interruptions++;
         if (goes_on(rq, prev, p->id)) {
             prev->sched.yielded = false;
+            sched_balance(p->id, now);
             arm_slice(rq, prev, now);
             spin_unlock(&rq->lock);
             return;
@@ -514,11 +326,14 @@ static void schedule(struct percpu *p)
         homeless = take_off(rq, p, prev);
     }
     next = pick(rq, p->id);
-    if (next)
-        put_on(rq, p, next, now);
+    if (next) {
+        put_on(p, next, now);
+        sched_balance(p->id, now);
+        arm_slice(rq, next, now);
+    }
     spin_unlock(&rq->lock);
     if (homeless)
-        place(prev, false);
+        sched_place(prev, false);
 }
 
 static void idle(struct percpu *p)

@@ -5,11 +5,12 @@
  * at its next turn.
  *
  * A vCPU stays on its CPU until that is busy with another when it wakes up, until its affinity forbids it, or until an
- * idle CPU takes it over. A CPU whose queue is empty has no scheduling timer at all.
+ * idle CPU takes it over, or until CPUs with vCPUs that wait even out. A CPU whose queue is empty has no scheduling timer at
+ * all; a CPU dedicated to a domain is used by its vCPUs alone, and so, with one of them, never interrupted by scheduling.
  *
  * Locking: one lock a run queue. A vCPU's sched fields belong to the lock of the CPU it is assigned to; `cpu` changes only
  * under that lock and while the vCPU does not run. Two run queue locks are never waited for together. Below it in the
- * order: vtime, timer queues.
+ * order: vtime, timer queues. Above them: the lock of CPUs' owners, which hard affinities are changed under, too.
  */
 #ifndef XL_SCHED_SCHED_H
 #define XL_SCHED_SCHED_H
@@ -19,6 +20,7 @@
 #include "lib/types.h"
 #include "sched/fair.h"
 
+struct domain;
 struct vcpu;
 struct p2m;
 
@@ -33,7 +35,11 @@ struct sched_vcpu {
     unsigned hold;             /* reasons to hold it back: pauses; atomic */
     uint64_t since;            /* ns; up to when its running time has been charged */
     uint64_t migrations;       /* changes of cpu since creation */
+    uint64_t runs;             /* times it was put on a CPU */
+    uint64_t interruptions;    /* times it wanted to go on and the scheduler looked who is next: an exit each */
+    uint64_t slices;           /* of them, those at the end of its slice */
     DECLARE_BITMAP(affinity, MAX_CPUS); /* where it may run */
+    DECLARE_BITMAP(soft, MAX_CPUS);     /* where it should run, if there is a choice */
 };
 
 void sched_init_cpu(unsigned cpu);
@@ -63,10 +69,26 @@ void vcpu_set_down(struct vcpu *v);
 void sched_hold(struct vcpu *v);
 void sched_unhold(struct vcpu *v);
 
-/* v may run on these CPUs only; takes effect at once. -EINVAL if none of them is online (nothing changes). */
+/*
+ * v may run on these CPUs only; takes effect at once. -EINVAL if none of them is online and open to its domain (nothing
+ * changes).
+ */
 int sched_set_affinity(struct vcpu *v, const uint64_t *cpus);
+/* v should run on these CPUs, where it has the choice between equally busy ones. */
+void sched_set_soft_affinity(struct vcpu *v, const uint64_t *cpus);
 /* v's share among those that compete: 1..FAIR_WEIGHT_MAX, FAIR_WEIGHT_NORMAL is normal. -EINVAL otherwise. */
 int sched_set_weight(struct vcpu *v, uint32_t weight);
+
+/*
+ * d gets these CPUs (a map of MAX_CPUS bits) to itself: no other domain's vCPU runs there. Replaces what it had; an empty map
+ * gives all back. CPU 0 and the control domain stay as they are. -EINVAL: CPUs that are not there, CPU 0, fewer CPUs than
+ * vCPUs, the control domain or a dying one; -EBUSY: a CPU is another domain's, or a vCPU would have nowhere to run. Takes
+ * the list lock.
+ */
+int sched_dedicate(struct domain *d, const uint64_t *cpus);
+/* d is dying: its CPUs are everybody's again. */
+void sched_undedicate(const struct domain *d);
+bool sched_is_dedicated(unsigned cpu, const struct domain *d);
 
 /* RUNSTATE_* of v. */
 int sched_state(const struct vcpu *v);

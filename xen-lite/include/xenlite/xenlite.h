@@ -23,6 +23,7 @@
 #define XENLITE_AUDIT_FIRST 0x200 /* audit, page table, IOMMU: xenlite/audit.h */
 #define XENLITE_PCI_FIRST   0x300 /* devices and their owners: xenlite/pci.h */
 #define XENLITE_IOREQ_FIRST 0x400 /* requests to a device model: xenlite/ioreq.h */
+#define XENLITE_SCHED_FIRST 0x500 /* CPUs of one's own, scheduling's counters: xenlite/sched.h */
 
 #define XENLITE_OP_ARGS 112
 
