@@ -47,9 +47,9 @@ counters() { xl-lite vcpu-list own --json | sed "s/^/$1 /"; }
 mkdir -p /var/log/xen /var/lib/xen /run/xen /var/lock
 start-xenstored >/dev/null
 xl-dmd >/var/log/dmd.log 2>&1 &
-within 10 test -S /run/xen-lite/control.sock
+within 60 test -S /run/xen-lite/control.sock
 start="a b"; [ "$(nproc)" -lt 4 ] || start="own a b"
-for g in $start; do xl-lite create -q "$g.cfg" || echo "FAILED $g"; within 100 grep -q GUEST-BUSY "/var/log/xen-lite/$g.log" || echo "TIMEOUT $g"; done
+for g in $start; do xl-lite create -q "$g.cfg" || echo "FAILED $g"; within 300 grep -q GUEST-BUSY "/var/log/xen-lite/$g.log" || echo "TIMEOUT $g"; done
 sleep 2
 if [ "$start" != "a b" ]; then
     xl-lite create -n -q a.cfg 'cpus="3"' 2>&1 | sed 's/^/DRY /'
@@ -73,7 +73,7 @@ SCRIPT
 
 run_on()
 {
-    vm_timeout=400 vm --cpus "$1" --memory 3G --script "$tmp/script" --add "$image/vmlinuz:/boot/vmlinuz" \
+    vm_timeout=900 vm --cpus "$1" --memory 3G --script "$tmp/script" --add "$image/vmlinuz:/boot/vmlinuz" \
         --add "$tmp/initrd:/boot/guest.initrd" --add "$tmp/a.cfg:/root/a.cfg" --add "$tmp/b.cfg:/root/b.cfg" \
         --add "$tmp/own.cfg:/root/own.cfg" --add "$(realpath "$(gcc -print-file-name=libgcc_s.so.1)"):/lib/x86_64-linux-gnu/libgcc_s.so.1"
     is "$status" 0 "the script runs to its end on $1 CPUs"

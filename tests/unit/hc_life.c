@@ -11,6 +11,8 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 
+#include <xen/hvm/save.h>
+
 struct domain *hc_destroyed;
 unsigned hc_destroy_steps;
 
@@ -84,6 +86,40 @@ int sched_set_weight(struct vcpu *v, uint32_t weight)
         return -EINVAL;
     v->sched.fair.weight = weight;
     return 0;
+}
+
+/* ---- local APICs: one register; 0xbad is refused ---- */
+
+void vlapic_save(const struct vlapic *l, struct hvm_hw_lapic *hw)
+{
+    *hw = (struct hvm_hw_lapic){ .apic_base_msr = l->apic_base };
+}
+
+void vlapic_save_regs(const struct vlapic *l, struct hvm_hw_lapic_regs *regs)
+{
+    memset(regs, 0, sizeof(*regs));
+    regs->data[0x80] = l->tpr;
+}
+
+int vlapic_check(const struct vlapic *l, const struct hvm_hw_lapic *hw)
+{
+    (void)l;
+    return hw->apic_base_msr == 0xbad ? -EINVAL : 0;
+}
+
+int vlapic_check_regs(const struct hvm_hw_lapic_regs *regs)
+{
+    return regs->data[0x80] == 0xba ? -EINVAL : 0;
+}
+
+void vlapic_load(struct vlapic *l, const struct hvm_hw_lapic *hw)
+{
+    l->apic_base = hw->apic_base_msr;
+}
+
+void vlapic_load_regs(struct vlapic *l, const struct hvm_hw_lapic_regs *regs)
+{
+    l->tpr = regs->data[0x80];
 }
 
 /* ---- CPU ---- */

@@ -137,6 +137,7 @@ static void test_create_refused(void **state)
 static void test_life(void **state)
 {
     struct xen_domctl op = { 0 };
+    uint32_t before;
 
     (void)state;
     op.u.max_vcpus.max = 3;
@@ -160,8 +161,13 @@ static void test_life(void **state)
     assert_int_equal(domctl(v0, &op, XEN_DOMCTL_sendtrigger, 1), -ENOSYS);
     memset(&op.u, 0, sizeof(op.u));
     assert_int_equal(domctl(v0, &op, XEN_DOMCTL_settimeoffset, 1), 0);
-    op.u.settimeoffset.time_offset_seconds = 3600;
-    assert_int_equal(domctl(v0, &op, XEN_DOMCTL_settimeoffset, 1), -EOPNOTSUPP);
+    op.u.settimeoffset.time_offset_seconds = -3600;
+    before = dom1->shared_info->wc_sec;
+    assert_int_equal(domctl(v0, &op, XEN_DOMCTL_settimeoffset, 1), 0);
+    assert_int_equal(dom1->shared_info->wc_sec, before - 3600);
+    wallclock_set(1000000, 0, 0); /* a new date keeps it */
+    assert_int_equal(dom1->shared_info->wc_sec, 1000000 - 3600);
+    assert_int_equal(dom0->shared_info->wc_sec, 1000000);
 }
 
 static void test_pauses(void **state)
@@ -497,6 +503,48 @@ static void test_context_contents(void **state)
     assert_int_equal(out->cs_arbytes, s.cpu.cs_arbytes);
 }
 
+/* Whatever was read can be set again: local APICs too. */
+static void test_context_local_apic(void **state)
+{
+    struct vcpu *t = dom1->vcpu[1];
+    struct xen_domctl op = { 0 };
+    struct hvm_hw_lapic_regs *out = hc_mem(dom0, LIST);
+    struct {
+        struct hvm_save_descriptor header_d;
+        struct hvm_save_header header;
+        struct hvm_save_descriptor lapic_d;
+        struct hvm_hw_lapic lapic;
+        struct hvm_save_descriptor regs_d;
+        struct hvm_hw_lapic_regs regs;
+        struct hvm_save_descriptor end_d;
+    } s = { 0 };
+
+    (void)state;
+    s.header_d = (struct hvm_save_descriptor){ HVM_SAVE_CODE(HEADER), 0, sizeof(s.header) };
+    s.header.magic = HVM_FILE_MAGIC;
+    s.header.version = HVM_FILE_VERSION;
+    s.lapic_d = (struct hvm_save_descriptor){ HVM_SAVE_CODE(LAPIC), 1, sizeof(s.lapic) };
+    s.regs_d = (struct hvm_save_descriptor){ HVM_SAVE_CODE(LAPIC_REGS), 1, sizeof(s.regs) };
+    s.lapic.apic_base_msr = 0x77;
+    s.regs.data[0x80] = 0xba;
+    memcpy(hc_mem(dom0, LIST), &s, sizeof(s));
+    op.u.hvmcontext.size = sizeof(s);
+    op.u.hvmcontext.buffer.p = (void *)(uintptr_t)LIST;
+    assert_int_equal(domctl(v0, &op, XEN_DOMCTL_sethvmcontext, 1), -EINVAL);
+    assert_int_not_equal(t->vlapic.apic_base, 0x77); /* nothing of it was applied */
+    s.regs.data[0x80] = 0x50;
+    memcpy(hc_mem(dom0, LIST), &s, sizeof(s));
+    assert_int_equal(domctl(v0, &op, XEN_DOMCTL_sethvmcontext, 1), 0);
+    assert_int_equal(t->vlapic.apic_base, 0x77);
+    memset(&op, 0, sizeof(op));
+    op.u.hvmcontext_partial.type = HVM_SAVE_CODE(LAPIC_REGS);
+    op.u.hvmcontext_partial.instance = 1;
+    op.u.hvmcontext_partial.bufsz = sizeof(*out);
+    op.u.hvmcontext_partial.buffer.p = (void *)(uintptr_t)LIST;
+    assert_int_equal(domctl(v0, &op, XEN_DOMCTL_gethvmcontext_partial, 1), 0);
+    assert_int_equal(out->data[0x80], 0x50);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -513,6 +561,7 @@ int main(void)
         T(test_machine_policy),
         T(test_context_form),
         T(test_context_contents),
+        T(test_context_local_apic),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

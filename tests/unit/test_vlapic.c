@@ -17,6 +17,10 @@
 #include "vapic_sim.h"
 #include "vdev/vioapic.h"
 
+#include <xen/xen.h>
+
+#include <xen/hvm/save.h>
+
 #define BASE_X2 (APIC_BASE_EN | APIC_BASE_EXTD)
 
 static unsigned broadcasts;
@@ -331,6 +335,55 @@ static void x2apic_registers(void **state)
     assert_int_equal(rdm(l, 0x814), 1u << 19);
     assert_int_equal(vlapic_msr_write(l, 0x80b, 0), 0);
     assert_int_equal(rdm(l, 0x814), 0);
+}
+
+/* Saved in the middle of things, set in another APIC of the same index: it goes on alike. */
+static void saved_and_set_again(void **state)
+{
+    struct hvm_hw_lapic hw;
+    struct hvm_hw_lapic_regs regs, again;
+    uint32_t left;
+
+    (void)state;
+    wr(l1, 0xf0, 0x1ff);
+    wr(l1, 0x80, 0x20);
+    wr(l1, 0xd0, 0x12000000);
+    wr(l1, 0x3e0, 0xb);
+    wr(l1, 0x320, 0x20040);
+    wr(l1, 0x350, 0x10400);
+    wr(l1, 0x380, 1000000);
+    assert_int_equal(vlapic_set_irq(l1, 0x61, true), 1);
+    vlapic_ack_irq(l1, 0x61);
+    assert_int_equal(vlapic_set_irq(l1, 0x35, false), 1);
+    sim_now_ns += 2000000;
+    left = (uint32_t)rd(l1, 0x390);
+    assert_in_range(left, 1, 999999);
+    vlapic_save(l1, &hw);
+    vlapic_save_regs(l1, &regs);
+    assert_int_equal(hw.timer_divisor, 1);
+    assert_int_equal(hw.disabled, 0);
+    vlapic_reset(l1);
+    assert_int_equal(vlapic_check(l1, &hw), 0);
+    assert_int_equal(vlapic_check_regs(&regs), 0);
+    vlapic_load(l1, &hw);
+    vlapic_load_regs(l1, &regs);
+    vlapic_save_regs(l1, &again);
+    assert_memory_equal(&regs, &again, sizeof(regs));
+    assert_int_equal(rd(l1, 0x390), left);
+    assert_int_equal(vlapic_next_irq(l1), -1); /* 0x61 is in service */
+    vlapic_eoi(l1);
+    assert_int_equal(vlapic_next_irq(l1), 0x35);
+    /* What cannot be. */
+    assert_int_equal(vlapic_check(&sim_vcpu[0].vlapic, &hw), -EINVAL); /* BSP is fixed */
+    hw.apic_base_msr ^= 0x1000;
+    assert_int_equal(vlapic_check(l1, &hw), -EINVAL);
+    hw.apic_base_msr ^= 0x1000 ^ APIC_BASE_EN ^ APIC_BASE_EXTD;
+    assert_int_equal(vlapic_check(l1, &hw), -EINVAL);
+    regs.data[0x200] = 1; /* vector 0 requested */
+    assert_int_equal(vlapic_check_regs(&regs), -EINVAL);
+    regs.data[0x200] = 0;
+    memset(&regs.data[0x390], 0xff, 4);
+    assert_int_equal(vlapic_check_regs(&regs), -EINVAL);
 }
 
 static void page_accesses_of_odd_shape(void **state)
@@ -693,6 +746,7 @@ int main(void)
         cmocka_unit_test_setup(illegal_vectors_are_errors, setup),
         cmocka_unit_test_setup(mode_changes, setup),
         cmocka_unit_test_setup(x2apic_registers, setup),
+        cmocka_unit_test_setup(saved_and_set_again, setup),
         cmocka_unit_test_setup(page_accesses_of_odd_shape, setup),
         cmocka_unit_test_setup(software_disable_masks, setup),
         cmocka_unit_test_setup(local_vectors, setup),

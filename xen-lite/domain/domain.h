@@ -96,6 +96,7 @@ struct domain {
 
     struct shared_info *shared_info; /* one frame, type PAGE_SHARED, owned by the domain */
     uint64_t max_pages;        /* bound for the frames it owns; under lock */
+    int64_t time_offset;       /* s; how far its wall clock is ahead of the machine's; atomic */
     uint64_t tsc_base;         /* the host's TSC when the domain was created: 0 of the guest's */
     bool started;              /* was unpaused once: what CPUID says stays as it is; atomic */
     struct domain_destroy destroy;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * domctl: a domain's vCPUs as a stream of HVM save records. Supported are the header, registers and
- * MTRRs; a record of another kind is refused.
+ * domctl: a domain's vCPUs as a stream of HVM save records. Supported are the header, registers, local
+ * APICs and MTRRs; a record of another kind is refused.
  *
  * The vCPUs are held back meanwhile. Setting looks at everything before it changes anything.
  */
@@ -25,6 +25,8 @@
 union record {
     struct hvm_save_header header;
     struct hvm_hw_cpu cpu;
+    struct hvm_hw_lapic lapic;
+    struct hvm_hw_lapic_regs lapic_regs;
     struct hvm_hw_mtrr mtrr;
 };
 
@@ -71,6 +73,12 @@ static uint32_t make_record(struct vcpu *t, unsigned type, uint64_t tsc, union r
             return 0;
         cpu_context_get(&t->cpu, tsc, &r->cpu);
         return sizeof(r->cpu);
+    case HVM_SAVE_CODE(LAPIC):
+        vlapic_save(&t->vlapic, &r->lapic);
+        return sizeof(r->lapic);
+    case HVM_SAVE_CODE(LAPIC_REGS):
+        vlapic_save_regs(&t->vlapic, &r->lapic_regs);
+        return sizeof(r->lapic_regs);
     case HVM_SAVE_CODE(MTRR):
         cpu_mtrr_get(&t->cpu, &r->mtrr);
         return sizeof(r->mtrr);
@@ -87,7 +95,16 @@ static void make_header(const struct domain *d, struct hvm_save_header *h)
                                    .gtsc_khz = tsc_khz() };
 }
 
-static const uint16_t vcpu_records[] = { HVM_SAVE_CODE(CPU), HVM_SAVE_CODE(MTRR) };
+static const uint16_t vcpu_records[] = { HVM_SAVE_CODE(CPU), HVM_SAVE_CODE(LAPIC),
+                                         HVM_SAVE_CODE(LAPIC_REGS), HVM_SAVE_CODE(MTRR) };
+
+static bool is_vcpu_record(unsigned type)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(vcpu_records); i++)
+        if (vcpu_records[i] == type)
+            return true;
+    return false;
+}
 
 struct stream {
     struct vcpu *v; /* the caller */
@@ -132,7 +149,8 @@ static long put_all(struct stream *s, struct domain *d, union record *r)
 
 static uint32_t stream_size(const struct domain *d)
 {
-    size_t a_vcpu = sizeof(struct hvm_hw_cpu) + sizeof(struct hvm_hw_mtrr) +
+    size_t a_vcpu = sizeof(struct hvm_hw_cpu) + sizeof(struct hvm_hw_lapic) +
+                    sizeof(struct hvm_hw_lapic_regs) + sizeof(struct hvm_hw_mtrr) +
                     ARRAY_SIZE(vcpu_records) * sizeof(struct hvm_save_descriptor);
 
     return (uint32_t)(2 * sizeof(struct hvm_save_descriptor) + sizeof(struct hvm_save_header) +
@@ -173,7 +191,7 @@ long domctl_get_hvmcontext_partial(struct vcpu *v, struct domain *d,
 
     if (rc)
         return rc;
-    if (op->type != HVM_SAVE_CODE(CPU) && op->type != HVM_SAVE_CODE(MTRR))
+    if (!is_vcpu_record(op->type))
         return -EINVAL;
     if (op->instance >= d->max_vcpus || !d->vcpu[op->instance])
         return -ENOENT;
@@ -205,6 +223,10 @@ static uint32_t record_length(unsigned type)
         return sizeof(struct hvm_save_header);
     case HVM_SAVE_CODE(CPU):
         return sizeof(struct hvm_hw_cpu);
+    case HVM_SAVE_CODE(LAPIC):
+        return sizeof(struct hvm_hw_lapic);
+    case HVM_SAVE_CODE(LAPIC_REGS):
+        return sizeof(struct hvm_hw_lapic_regs);
     case HVM_SAVE_CODE(MTRR):
         return sizeof(struct hvm_hw_mtrr);
     default:
@@ -244,8 +266,16 @@ static long check_record(struct domain *d, const struct hvm_save_descriptor *des
     t = desc->instance < d->max_vcpus ? d->vcpu[desc->instance] : NULL;
     if (!t)
         return -EINVAL;
-    return desc->typecode == HVM_SAVE_CODE(CPU) ? cpu_context_check(&t->cpu, &r->cpu)
-                                                : cpu_mtrr_check(&t->cpu, &r->mtrr);
+    switch (desc->typecode) {
+    case HVM_SAVE_CODE(CPU):
+        return cpu_context_check(&t->cpu, &r->cpu);
+    case HVM_SAVE_CODE(LAPIC):
+        return vlapic_check(&t->vlapic, &r->lapic);
+    case HVM_SAVE_CODE(LAPIC_REGS):
+        return vlapic_check_regs(&r->lapic_regs);
+    default:
+        return cpu_mtrr_check(&t->cpu, &r->mtrr);
+    }
 }
 
 static void apply_record(struct domain *d, const struct hvm_save_descriptor *desc, uint64_t tsc,
@@ -253,15 +283,24 @@ static void apply_record(struct domain *d, const struct hvm_save_descriptor *des
 {
     struct vcpu *t = d->vcpu[desc->instance];
 
-    if (desc->typecode == HVM_SAVE_CODE(MTRR))
+    switch (desc->typecode) {
+    case HVM_SAVE_CODE(MTRR):
         cpu_mtrr_set(&t->cpu, &r->mtrr);
-    if (desc->typecode != HVM_SAVE_CODE(CPU))
-        return;
-    cpu_context_set(&t->cpu, tsc, &r->cpu);
-    vtime_update(t);
-    WRITE_ONCE(t->initialised, true);
-    WRITE_ONCE(t->wait_for_sipi, false);
-    vcpu_wake(t);
+        break;
+    case HVM_SAVE_CODE(LAPIC):
+        vlapic_load(&t->vlapic, &r->lapic);
+        break;
+    case HVM_SAVE_CODE(LAPIC_REGS):
+        vlapic_load_regs(&t->vlapic, &r->lapic_regs);
+        break;
+    default:
+        cpu_context_set(&t->cpu, tsc, &r->cpu);
+        vtime_update(t);
+        WRITE_ONCE(t->initialised, true);
+        WRITE_ONCE(t->wait_for_sipi, false);
+        vcpu_wake(t);
+        break;
+    }
 }
 
 /* The stream is read twice, as it is hostile and too long to keep: what is applied has been checked

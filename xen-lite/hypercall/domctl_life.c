@@ -211,7 +211,9 @@ long domctl_life(struct vcpu *v, struct domain *d, struct xen_domctl *op)
     case XEN_DOMCTL_settscinfo:
         return settscinfo(v, d, &op->u.tsc_info);
     case XEN_DOMCTL_settimeoffset:
-        return op->u.settimeoffset.time_offset_seconds ? -EOPNOTSUPP : 0;
+        WRITE_ONCE(d->time_offset, op->u.settimeoffset.time_offset_seconds);
+        wallclock_update(d);
+        return 0;
     case XEN_DOMCTL_get_paging_mempool_size:
         return get_mempool_size(d, &op->u.paging_mempool);
     case XEN_DOMCTL_set_paging_mempool_size:

@@ -370,12 +370,14 @@ void wallclock_init(void)
 void wallclock_update(struct domain *d)
 {
     struct shared_info *s = d->shared_info;
+    uint64_t sec;
 
     spin_lock(&wc_lock);
+    sec = wc_sec + (uint64_t)READ_ONCE(d->time_offset);
     WRITE_ONCE(s->wc_version, wc_version + 1);
     wmb();
-    s->wc_sec = (uint32_t)wc_sec;
-    s->wc_sec_hi = (uint32_t)(wc_sec >> 32);
+    s->wc_sec = (uint32_t)sec;
+    s->wc_sec_hi = (uint32_t)(sec >> 32);
     s->wc_nsec = wc_nsec;
     wmb();
     WRITE_ONCE(s->wc_version, wc_version + 2);

@@ -221,6 +221,19 @@ int vlapic_mmio_write(struct vlapic *l, uint32_t offset, unsigned size, uint64_t
 /* Makes the page at VLAPIC_DEFAULT_BASE trap, once a domain.  0 or what trap_register() returns. */
 int vlapic_register_page(struct trap_table *traps);
 
+/*
+ * The toolstack's records (vlapic_save.c). For a vCPU that does not run. The checks return 0, or -EINVAL for what no APIC of
+ * this index can be; loading wants what was checked, the mode before the registers.
+ */
+struct hvm_hw_lapic;
+struct hvm_hw_lapic_regs;
+void vlapic_save(const struct vlapic *l, struct hvm_hw_lapic *hw);
+void vlapic_save_regs(const struct vlapic *l, struct hvm_hw_lapic_regs *regs);
+int vlapic_check(const struct vlapic *l, const struct hvm_hw_lapic *hw);
+int vlapic_check_regs(const struct hvm_hw_lapic_regs *regs);
+void vlapic_load(struct vlapic *l, const struct hvm_hw_lapic *hw);
+void vlapic_load_regs(struct vlapic *l, const struct hvm_hw_lapic_regs *regs);
+
 /* The APIC id, without the shift that the xAPIC register has. */
 static inline uint32_t vlapic_id(const struct vlapic *l)
 {

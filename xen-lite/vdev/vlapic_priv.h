@@ -79,12 +79,18 @@ static inline uint8_t vlapic_ppr(const struct vlapic *l)
 /* vlapic.c */
 void vlapic_error(struct vlapic *l, uint32_t esr_bit);
 
+/* vlapic_regs.c: by register number, in either mode; values to write are checked or cut by the caller as its mode demands. */
+uint32_t vlapic_reg_read(const struct vlapic *l, unsigned reg);
+void vlapic_reg_write(struct vlapic *l, unsigned reg, uint32_t val);
+
 /* vlapic_timer.c */
 void vlapic_timer_init(struct vlapic *l);
 void vlapic_timer_set_initial(struct vlapic *l, uint32_t count);
 void vlapic_timer_set_divide(struct vlapic *l, uint32_t divide);
 uint32_t vlapic_timer_current(const struct vlapic *l);
 void vlapic_timer_stop(struct vlapic *l);
+/* The stopped timer goes on as if it had been set to `initial` and had counted down to `left` (0: it is not running). */
+void vlapic_timer_resume(struct vlapic *l, uint32_t divide, uint32_t initial, uint32_t left);
 
 /* vapic_bus.c: sends what was written into the interrupt command register. */
 void vapic_send_ipi(struct vlapic *sender, uint64_t icr);

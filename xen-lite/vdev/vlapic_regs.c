@@ -19,7 +19,7 @@ static const uint32_t lvt_bits[VLAPIC_NR_LVT] = {
 
 /* ---- registers by number, common to both modes ---- */
 
-static uint32_t reg_read(const struct vlapic *l, unsigned reg)
+uint32_t vlapic_reg_read(const struct vlapic *l, unsigned reg)
 {
     switch (reg) {
     case REG_ID:
@@ -93,7 +93,7 @@ static void write_icr(struct vlapic *l, uint64_t val)
 
 /* Values are checked or cut by the caller as its mode demands.  Read-only registers ignore the
  * write. */
-static void reg_write(struct vlapic *l, unsigned reg, uint32_t val)
+void vlapic_reg_write(struct vlapic *l, unsigned reg, uint32_t val)
 {
     switch (reg) {
     case REG_EOI:
@@ -240,7 +240,7 @@ int vlapic_msr_read(struct vlapic *l, uint32_t msr, uint64_t *val)
     }
     if (!vlapic_is_x2apic(l) || msr < VLAPIC_MSR_X2APIC || !x2_readable(reg))
         return -EINVAL;
-    *val = reg == REG_ICR ? l->icr : reg_read(l, reg);
+    *val = reg == REG_ICR ? l->icr : vlapic_reg_read(l, reg);
     return 0;
 }
 
@@ -261,7 +261,7 @@ int vlapic_msr_write(struct vlapic *l, uint32_t msr, uint64_t val)
         /* As an ICR write with destination shorthand "self" (SDM 11.12.11). */
         vapic_send_ipi(l, 1u << 18 | val);
     else
-        reg_write(l, reg, (uint32_t)val);
+        vlapic_reg_write(l, reg, (uint32_t)val);
     return 0;
 }
 
@@ -283,7 +283,7 @@ int vlapic_mmio_read(struct vlapic *l, uint32_t offset, unsigned size, uint64_t 
     }
     /* Registers are 32 bits on 16-byte boundaries; narrower reads get their part, what lies between
      * reads as 0. */
-    reg = (offset & 0xf) < 4 ? reg_read(l, (offset & 0xfff) >> 4) : 0;
+    reg = (offset & 0xf) < 4 ? vlapic_reg_read(l, (offset & 0xfff) >> 4) : 0;
     *val = (reg >> (offset & 3) * 8) & trap_all_ones(size);
     return 0;
 }
@@ -292,7 +292,7 @@ int vlapic_mmio_write(struct vlapic *l, uint32_t offset, unsigned size, uint64_t
 {
     l->stats.mmio_writes++;
     if (page_decodes(l) && size == 4 && !(offset & 0xf))
-        reg_write(l, (offset & 0xfff) >> 4, (uint32_t)val);
+        vlapic_reg_write(l, (offset & 0xfff) >> 4, (uint32_t)val);
     return 0;
 }
 

@@ -90,6 +90,14 @@ void vlapic_timer_set_divide(struct vlapic *l, uint32_t divide)
     start(l, now_ns() - (l->timer_initial - left) * tick_ns(l));
 }
 
+void vlapic_timer_resume(struct vlapic *l, uint32_t divide, uint32_t initial, uint32_t left)
+{
+    l->timer_divide = divide & 0xb;
+    l->timer_initial = initial;
+    if (left)
+        start(l, now_ns() - (uint64_t)(initial - left) * tick_ns(l));
+}
+
 uint32_t vlapic_timer_current(const struct vlapic *l)
 {
     uint64_t elapsed, period = period_ns(l);
