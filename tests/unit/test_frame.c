@@ -355,6 +355,148 @@ static void test_heap_double_free(void **state)
     (void)q;
 }
 
+/* ---- clearing in advance ---- */
+
+static unsigned steps_left;
+
+static bool go_on(void)
+{
+    return steps_left && steps_left--;
+}
+
+static bool scrub_all(void)
+{
+    for (unsigned i = 0; i < 1000; i++) {
+        steps_left = 1000;
+        if (!frames_scrub(go_on))
+            return true;
+    }
+    return false;
+}
+
+static bool is_zero(uint64_t mfn, unsigned order)
+{
+    const uint64_t *p = mfn_to_virt(mfn);
+
+    for (size_t i = 0; i < (PAGE_SIZE << order) / 8; i++)
+        if (p[i])
+            return false;
+    return true;
+}
+
+static void test_scrubbing(void **state)
+{
+    uint64_t m, free;
+
+    (void)state;
+    memset(mfn_to_virt(FIRST_FREE + 212), 0x55, (size_t)(NR - 512 - 1) << PAGE_SHIFT);
+    setup(NULL);
+    assert_false(frames_scrub(go_on)); /* not started */
+    assert_int_equal(frame_alloc(9, 1, FRAME_ZERO | FRAME_CLEAN), INVALID_MFN);
+    frames_start_scrubbing();
+    free = frames_free_count();
+    assert_int_equal(frame_alloc(9, 1, FRAME_ZERO | FRAME_CLEAN), INVALID_MFN);
+    /* Interrupted in the middle it is not clean, and not lost. */
+    for (unsigned i = 0; i < 40; i++) {
+        steps_left = i % 32;
+        frames_scrub(go_on);
+        assert_int_equal(frames_free_count(), free);
+    }
+    assert_true(scrub_all());
+    assert_int_equal(frames_free_count(), free);
+    for (unsigned order = 9; order <= 13; order++) {
+        m = frame_alloc(order, 1, FRAME_ZERO | FRAME_CLEAN);
+        assert_int_not_equal(m, INVALID_MFN);
+        assert_true(is_zero(m, order));
+        memset(mfn_to_virt(m), 0xaa, PAGE_SIZE << order);
+        frame_free(m, order);
+        /* What was freed is not taken for clean. */
+        m = frame_alloc(order, 1, FRAME_ZERO);
+        assert_true(is_zero(m, order));
+        frame_free(m, order);
+        assert_true(scrub_all());
+    }
+}
+
+/* Whatever is allocated, used and freed in whatever order: zeroes are zeroes. */
+static void test_scrubbing_random(void **state)
+{
+    static struct {
+        uint64_t mfn;
+        unsigned order;
+    } held[64];
+    uint64_t before;
+
+    (void)state;
+    frames_start_scrubbing();
+    before = frames_free_count();
+    for (unsigned i = 0; i < 30000; i++) {
+        unsigned k = (unsigned)rand() % 64;
+
+        if (held[k].mfn) {
+            memset(mfn_to_virt(held[k].mfn), rand(), PAGE_SIZE << held[k].order);
+            frame_free(held[k].mfn, held[k].order);
+            held[k].mfn = 0;
+        } else {
+            uint64_t m = frame_alloc(held[k].order = (unsigned)rand() % (rand() % 4 ? 4 : 11), 2,
+                                     FRAME_ZERO | (rand() % 4 ? 0 : FRAME_CLEAN));
+
+            if (m == INVALID_MFN)
+                continue;
+            assert_true(is_zero(m, held[k].order));
+            held[k].mfn = m;
+        }
+        if (rand() % 8 == 0) {
+            steps_left = (unsigned)rand() % 64;
+            frames_scrub(go_on);
+        }
+    }
+    for (unsigned k = 0; k < 64; k++)
+        if (held[k].mfn)
+            frame_free(held[k].mfn, held[k].order);
+    assert_int_equal(frames_free_count(), before);
+}
+
+static void test_stakes(void **state)
+{
+    uint64_t n = 0;
+
+    (void)state;
+    assert_int_equal(frames_stake(1, ALL + 1), -ENOMEM);
+    assert_int_equal(frames_stake(1, 1000), 0);
+    assert_int_equal(frames_stake(1, 2000), -EINVAL); /* one at a time */
+    assert_int_equal(frames_staked(1), 1000);
+    assert_int_equal(frames_stake(2, ALL - 999), -ENOMEM);
+    while (frame_alloc(0, 2, 0) != INVALID_MFN)
+        n++;
+    assert_int_equal(n, ALL - 1000); /* the rest is promised */
+    assert_int_not_equal(frame_alloc(0, OWNER_XEN, 0), INVALID_MFN); /* not to the hypervisor */
+    assert_int_not_equal(frame_alloc(4, 1, 0), INVALID_MFN);
+    assert_int_equal(frames_staked(1), 984);
+    assert_int_equal(frames_stake(1, 16), -EINVAL); /* has a claim */
+    assert_int_equal(frames_stake(1, 0), 0);
+    assert_int_equal(frames_staked_total(), 0);
+    assert_int_equal(frames_stake(1, 16), -EINVAL); /* owns as many */
+    assert_int_not_equal(frame_alloc(0, 2, 0), INVALID_MFN);
+}
+
+static void test_charges(void **state)
+{
+    uint64_t m;
+
+    (void)state;
+    assert_true(frames_charge(1, 512, 600));
+    assert_false(frames_charge(1, 89, 600));
+    assert_true(frames_charge(1, 88, 600));
+    assert_false(frames_charge(1, 1, 600));
+    assert_false(frames_charge(1, 601, 600));
+    frames_uncharge(1, 88);
+    m = frame_alloc(9, 1, FRAME_CHARGED);
+    assert_int_equal(frames_owned(1), 512);
+    frame_free(m, 9);
+    assert_int_equal(frames_owned(1), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +508,10 @@ int main(void)
         cmocka_unit_test_setup(test_misuse_panics, setup),
         cmocka_unit_test_setup(test_claim, setup),
         cmocka_unit_test_setup(test_random, setup),
+        cmocka_unit_test_setup(test_scrubbing, setup),
+        cmocka_unit_test_setup(test_scrubbing_random, setup),
+        cmocka_unit_test_setup(test_stakes, setup),
+        cmocka_unit_test_setup(test_charges, setup),
         cmocka_unit_test_setup(test_heap, setup),
         cmocka_unit_test(test_heap_double_free),
     };

@@ -406,6 +406,7 @@ static void test_questions(void **state)
     struct xen_memory_reservation claim = { .nr_extents = PAGES + 100, .domid = GUEST };
     struct xen_reserved_device_memory rdm[2] = { { 0 } };
     struct xen_reserved_device_memory_map q = { .nr_entries = 0 };
+    struct xen_pod_target pod = { 0 };
 
     (void)state;
     assert_int_equal(op(guest, XENMEM_maximum_ram_page, NULL), FAKE_FRAMES - 1);
@@ -415,10 +416,24 @@ static void test_questions(void **state)
     md.domid = 0;
     assert_int_equal(op(guest, XENMEM_current_reservation, &md), -EPERM);
     assert_int_equal(op(dom0, XENMEM_claim_pages, &claim), 0);
+    assert_int_equal(frames_staked(GUEST), 100);
+    assert_int_equal(op(dom0, XENMEM_claim_pages, &claim), -EINVAL); /* it has one */
+    claim.nr_extents = 0;
+    assert_int_equal(op(dom0, XENMEM_claim_pages, &claim), 0);
+    assert_int_equal(frames_staked_total(), 0);
     claim.nr_extents = FAKE_FRAMES;
+    assert_int_equal(op(dom0, XENMEM_claim_pages, &claim), -EINVAL); /* beyond its limit */
+    guest->max_pages = FAKE_FRAMES;
     assert_int_equal(op(dom0, XENMEM_claim_pages, &claim), -ENOMEM);
     claim.nr_extents = 0;
     assert_int_equal(op(dom0, XENMEM_claim_pages, &claim), 0);
+    guest->max_pages = PAGES + 1024;
+    pod.domid = GUEST;
+    assert_int_equal(op(dom0, XENMEM_set_pod_target, &pod), 0);
+    assert_int_equal(op(dom0, XENMEM_get_pod_target, &pod), 0);
+    assert_int_equal(pod.tot_pages, PAGES);
+    assert_int_equal(pod.pod_entries, 0);
+    assert_int_equal(op(guest, XENMEM_set_pod_target, &pod), -EPERM);
     assert_int_equal(op(guest, XENMEM_claim_pages, &claim), -EPERM);
     for (unsigned cmd = XENMEM_get_sharing_freed_pages; cmd <= XENMEM_sharing_op; cmd++)
         assert_int_equal(op(dom0, cmd, &claim), -ENOSYS);

@@ -271,6 +271,7 @@ static int init_control(void)
 {
     control_domain_build(&boot);
     frames_set_reserve(RESERVE_FRAMES);
+    frames_start_scrubbing();
     return 0;
 }
 

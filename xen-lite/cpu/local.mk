@@ -14,7 +14,7 @@ tests_unit_test_cpuid_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_guest_mem
 tests_unit_test_guest_mem_SOURCES = tests/unit/test_guest_mem.c tests/unit/cpu_fake.c tests/unit/cpu_fake.h \
-	xen-lite/cpu/guest_mem.c $(p2m_sources) xen-lite/mm/frame.c
+	xen-lite/cpu/guest_mem.c $(p2m_sources) $(frame_sources)
 tests_unit_test_guest_mem_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_guest_mem_LDADD = $(UNIT_LIBS)
 
@@ -44,6 +44,6 @@ tests_unit_test_run_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_mmio
 tests_unit_test_mmio_SOURCES = tests/unit/test_mmio.c tests/unit/cpu_fake.c tests/unit/cpu_fake.h xen-lite/cpu/mmio.c \
-	xen-lite/cpu/guest_mem.c $(insn_emulate_sources) $(p2m_sources) xen-lite/mm/frame.c
+	xen-lite/cpu/guest_mem.c $(insn_emulate_sources) $(p2m_sources) $(frame_sources)
 tests_unit_test_mmio_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_mmio_LDADD = $(UNIT_LIBS)

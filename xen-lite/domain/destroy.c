@@ -42,6 +42,9 @@ static int stop(struct domain *d)
     for_each_vcpu (d, v)
         sched_hold(v);
     sched_undedicate(d);
+    spin_lock(&d->lock);
+    frames_stake(d->domid, 0);
+    spin_unlock(&d->lock);
     return 0;
 }
 

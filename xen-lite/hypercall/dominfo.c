@@ -8,6 +8,7 @@
 #include "domain/domain.h"
 #include "lib/errno.h"
 #include "lib/string.h"
+#include "mm/frame.h"
 
 #define CPUMAP_MAX_BYTES 65536u
 
@@ -73,6 +74,7 @@ void domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
     if (READ_ONCE(d->is_shut_down))
         info->flags |= XEN_DOMINF_shutdown | (uint32_t)d->shutdown_code << XEN_DOMINF_shutdownshift;
     info->tot_pages = domain_ram_pages(d);
+    info->outstanding_pages = frames_staked(d->domid);
     /* "No limit" is what tools know as 32 bits of ones. */
     info->max_pages = MIN(READ_ONCE(d->max_pages), (uint64_t)UINT32_MAX);
     info->shared_info_frame = domain_shared_info_mfn(d);

@@ -24,10 +24,11 @@ struct guest_memmap_entry {
 } __packed;
 
 /*
- * Whole gigabytes are not populated in one piece: clearing one takes longer than a CPU may be away.
- * Callers then fall back to 2 MiB, which the p2m merges again where the frames allow.
+ * Whole gigabytes are populated in one piece where one is free and clean: clearing it takes longer
+ * than a CPU may be away. Otherwise callers fall back to 2 MiB, which the p2m merges again where the
+ * frames allow.
  */
-#define POPULATE_MAX_ORDER P2M_ORDER_2M
+#define POPULATE_MAX_ORDER P2M_ORDER_1G
 
 /* Single pages taken at a time: as many as the p2m keeps until one flush. */
 #define EXTENT_CHUNK 32u
@@ -81,6 +82,7 @@ static uint64_t populate_frames(struct domain *d, uint64_t gfn, unsigned order)
 {
     if (d->control) {
         if (!frame_claim(gfn, 1UL << order, d->domid)) {
+            frames_uncharge(d->domid, 1UL << order); /* counted there, too */
             memset(mfn_to_virt(gfn), 0, PAGE_SIZE << order);
             return gfn;
         }
@@ -88,7 +90,8 @@ static uint64_t populate_frames(struct domain *d, uint64_t gfn, unsigned order)
         if (!iommu_present())
             return INVALID_MFN;
     }
-    return frame_alloc(order, d->domid, FRAME_ZERO);
+    return frame_alloc(order, d->domid,
+                       FRAME_ZERO | FRAME_CHARGED | (order > P2M_ORDER_2M ? FRAME_CLEAN : 0));
 }
 
 static bool range_replaceable(struct domain *d, uint64_t gfn, unsigned order)
@@ -111,13 +114,17 @@ static bool populate_extent(struct domain *d, uint64_t gfn, unsigned order)
 
     if (order > POPULATE_MAX_ORDER || (gfn & ((1UL << order) - 1)) || gfn > d->p2m.max_gfn)
         return false;
-    if (frames_owned(d->domid) + (1UL << order) > READ_ONCE(d->max_pages))
+    if (order > P2M_ORDER_2M && (order != P2M_ORDER_1G || d->control))
         return false;
     if (!range_replaceable(d, gfn, order))
         return false;
-    mfn = populate_frames(d, gfn, order);
-    if (mfn == INVALID_MFN)
+    if (!frames_charge(d->domid, 1UL << order, READ_ONCE(d->max_pages)))
         return false;
+    mfn = populate_frames(d, gfn, order);
+    if (mfn == INVALID_MFN) {
+        frames_uncharge(d->domid, 1UL << order);
+        return false;
+    }
     /* Orders between 4 KiB and 2 MiB, which nobody uses, go page by page. */
     if (p2m_map_range(&d->p2m, gfn, mfn, 1UL << order, P2M_RAM_RW, NULL)) {
         uint64_t i;
@@ -195,16 +202,12 @@ static long reservation(struct vcpu *v, unsigned cmd, uint64_t arg, uint64_t sta
     return rc;
 }
 
-/*
- * A promise that n frames in all could be had now. Nothing is set aside: allocation itself is the
- * judge.
- */
+/* nr_extents frames in all are promised to the domain; 0: it needs no promise any more. */
 static long claim_pages(struct vcpu *v, uint64_t arg)
 {
     struct xen_memory_reservation r;
     struct domain *d;
-    uint64_t have;
-    long rc = 0;
+    long rc;
     int err;
 
     if (copy_from_guest(v, &r, arg, sizeof(r)))
@@ -216,11 +219,39 @@ static long claim_pages(struct vcpu *v, uint64_t arg)
     d = hypercall_target(v, r.domid, &err);
     if (!d)
         return err;
-    have = frames_owned(d->domid);
-    if (r.nr_extents > have && r.nr_extents - have > frames_free_count())
-        rc = -ENOMEM;
+    /* Destruction takes claims back under this lock, too: none comes after that. */
+    spin_lock(&d->lock);
+    if (READ_ONCE(d->dying) || d->control || r.nr_extents > READ_ONCE(d->max_pages))
+        rc = -EINVAL;
+    else
+        rc = frames_stake(d->domid, r.nr_extents);
+    spin_unlock(&d->lock);
     domain_put(d);
     return rc;
+}
+
+/*
+ * Nothing is populated on demand, so that a target for it changes nothing; tools set one with every
+ * change of a guest's size.
+ */
+static long pod_target(struct vcpu *v, uint64_t arg)
+{
+    struct xen_pod_target t;
+    struct domain *d;
+    int err;
+
+    if (!v->domain->control)
+        return -EPERM;
+    if (copy_from_guest(v, &t, arg, sizeof(t)))
+        return -EFAULT;
+    d = hypercall_target(v, t.domid, &err);
+    if (!d)
+        return err;
+    t.tot_pages = frames_owned(d->domid);
+    t.pod_cache_pages = 0;
+    t.pod_entries = 0;
+    domain_put(d);
+    return copy_to_guest(v, arg, &t, sizeof(t)) ? -EFAULT : 0;
 }
 
 /* ---- the memory map ---- */
@@ -389,6 +420,9 @@ long do_memory_op(struct vcpu *v, uint64_t cmd, uint64_t arg, uint64_t a3, uint6
         return reservation(v, op, arg, start);
     case XENMEM_claim_pages:
         return claim_pages(v, arg);
+    case XENMEM_set_pod_target:
+    case XENMEM_get_pod_target:
+        return pod_target(v, arg);
     case XENMEM_memory_map:
         return memory_map(v, arg);
     case XENMEM_set_memory_map:

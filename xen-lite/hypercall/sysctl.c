@@ -90,6 +90,7 @@ static long physinfo(struct xen_sysctl_physinfo *op)
         op->capabilities |= XEN_SYSCTL_PHYSCAP_directio | XEN_SYSCTL_PHYSCAP_iommu_hap_pt_share;
     op->total_pages = st.total;
     op->free_pages = st.free;
+    op->outstanding_pages = frames_staked_total();
     op->max_mfn = frames_limit() - 1;
     hw_caps(op->hw_cap);
     return 0;

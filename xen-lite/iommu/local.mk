@@ -30,7 +30,7 @@ tests_unit_test_vtd_irq_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_vtd_p2m
 tests_unit_test_vtd_p2m_SOURCES = tests/unit/test_vtd_p2m.c $(vtd_rig) $(iommu_logic) \
-	$(p2m_sources) xen-lite/mm/frame.c
+	$(p2m_sources) $(frame_sources)
 tests_unit_test_vtd_p2m_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vtd_p2m_LDADD = $(UNIT_LIBS)
 

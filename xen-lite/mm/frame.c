@@ -13,38 +13,19 @@
 #include "lib/errno.h"
 #include "lib/spinlock.h"
 #include "lib/string.h"
+#include "mm/frame_priv.h"
 #include "mm/phys.h"
 
-#define NR_ORDERS            (FRAME_MAX_ORDER + 1)
-#define NR_ZONES             2
-#define ZONE_LOW             0
-#define ZONE_HIGH            1
-#define MFN_4G               (1UL << (32 - PAGE_SHIFT))
-#define NO_BLOCK             0xffffffffU
-#define DOMID_FIRST_RESERVED 0x7ff0
+#define NO_BLOCK 0xffffffffU
 
-/* Lives in the first frame of each free block. */
+/* Lives in the first frame of each free block; a frame that is none has zeroes there if it is clean. */
 struct free_link {
     uint32_t prev, next;
 };
 
-/*
- * Frames that each domain owns, changed atomically; a frame of counters for each thousand domains.
- */
-#define COUNTERS (PAGE_SIZE / sizeof(uint32_t))
-static uint32_t *owned[DIV_ROUND_UP(DOMID_FIRST_RESERVED, COUNTERS)];
+static struct owner_account *accounts[DIV_ROUND_UP(DOMID_FIRST_RESERVED, ACCOUNTS)];
 
-static struct {
-    spinlock_t lock;
-    struct page *table;
-    uint64_t nr;
-    uint32_t head[NR_ZONES][NR_ORDERS];
-    uint64_t blocks[NR_ZONES][NR_ORDERS];
-    uint64_t free[NR_ZONES];
-    uint64_t total;
-    uint64_t reserve; /* free frames that domains may not have */
-    uint64_t xen;
-} fa;
+struct frame_allocator fa;
 
 static unsigned zone_of(uint64_t mfn)
 {
@@ -61,11 +42,6 @@ struct page *page_of(uint64_t mfn)
     return mfn < fa.nr ? &fa.table[mfn] : NULL;
 }
 
-static uint64_t mfn_of(const struct page *pg)
-{
-    return (uint64_t)(pg - fa.table);
-}
-
 static struct free_link *link_of(uint64_t mfn)
 {
     return mfn_to_virt(mfn);
@@ -76,36 +52,126 @@ static bool is_domain(uint16_t owner)
     return owner < DOMID_FIRST_RESERVED;
 }
 
-/*
- * On whose account a frame is: only PAGE_RAM counts for a domain, what the hypervisor shares with
- * it is the hypervisor's.
- */
-static uint16_t payer(const struct page *pg)
+/* A domain's account; NULL before it had its first frame, and for owners that are none. */
+static struct owner_account *account_of(uint16_t owner)
 {
-    return pg->use == PAGE_RAM ? pg->owner : OWNER_XEN;
+    struct owner_account *page;
+
+    if (!is_domain(owner))
+        return NULL;
+    page = __atomic_load_n(&accounts[owner / ACCOUNTS], __ATOMIC_ACQUIRE);
+    return page ? &page[owner % ACCOUNTS] : NULL;
 }
 
 /* Frames went on an account (or, with a negative number, off it). Called without the lock. */
 static void account(uint16_t owner, long delta)
 {
+    struct owner_account *acc = account_of(owner);
+
     if (owner == OWNER_XEN)
         __atomic_fetch_add(&fa.xen, (uint64_t)delta, __ATOMIC_RELAXED);
-    else if (is_domain(owner))
-        __atomic_fetch_add(&owned[owner / COUNTERS][owner % COUNTERS], (uint32_t)delta,
-                           __ATOMIC_RELAXED);
+    else if (acc)
+        __atomic_fetch_add(&acc->owned, (uint32_t)delta, __ATOMIC_RELAXED);
 }
 
 uint64_t frames_owned(uint16_t owner)
 {
-    const uint32_t *counters;
+    const struct owner_account *acc = account_of(owner);
 
-    if (!is_domain(owner))
-        return 0;
-    counters = __atomic_load_n(&owned[owner / COUNTERS], __ATOMIC_ACQUIRE);
-    return counters ? __atomic_load_n(&counters[owner % COUNTERS], __ATOMIC_RELAXED) : 0;
+    return acc ? __atomic_load_n(&acc->owned, __ATOMIC_RELAXED) : 0;
 }
 
-static void list_push(uint64_t mfn, unsigned order)
+static bool countable(uint16_t owner);
+
+/* ---- claims, under the lock ---- */
+
+/* owner gets nr frames: its claim, if it has one, has come true for so many. */
+static void use_claim(uint16_t owner, uint64_t nr)
+{
+    struct owner_account *acc = account_of(owner);
+    uint32_t used = acc ? (uint32_t)MIN((uint64_t)acc->claimed, nr) : 0;
+
+    if (!used)
+        return;
+    acc->claimed -= used;
+    fa.claimed -= used;
+}
+
+/* Whether `owner` may have nr more of the free frames: not the hypervisor's reserve, nor what others have claimed. */
+static bool within_reserve(uint16_t owner, uint64_t nr)
+{
+    const struct owner_account *acc = account_of(owner);
+    uint64_t own = acc ? acc->claimed : 0;
+
+    return !is_domain(owner) ||
+           fa.free[ZONE_LOW] + fa.free[ZONE_HIGH] >= nr + fa.reserve + (fa.claimed - own);
+}
+
+int frames_stake(uint16_t owner, uint64_t total)
+{
+    struct owner_account *acc;
+    uint64_t have, free;
+    int rc = 0;
+
+    if (!is_domain(owner) || !countable(owner))
+        return -ENOMEM;
+    acc = account_of(owner);
+    spin_lock(&fa.lock);
+    have = __atomic_load_n(&acc->owned, __ATOMIC_RELAXED);
+    free = fa.free[ZONE_LOW] + fa.free[ZONE_HIGH];
+    if (!total) {
+        fa.claimed -= acc->claimed;
+        acc->claimed = 0;
+    } else if (acc->claimed || total <= have) {
+        rc = -EINVAL;
+    } else if (total - have + fa.claimed + fa.reserve > free) {
+        rc = -ENOMEM;
+    } else {
+        acc->claimed = (uint32_t)(total - have);
+        fa.claimed += acc->claimed;
+    }
+    spin_unlock(&fa.lock);
+    return rc;
+}
+
+uint64_t frames_staked(uint16_t owner)
+{
+    const struct owner_account *acc = account_of(owner);
+
+    return acc ? READ_ONCE(acc->claimed) : 0;
+}
+
+uint64_t frames_staked_total(void)
+{
+    return READ_ONCE(fa.claimed);
+}
+
+bool frames_charge(uint16_t owner, uint64_t nr, uint64_t limit)
+{
+    struct owner_account *acc;
+    uint32_t have;
+
+    if (!countable(owner))
+        return false;
+    acc = account_of(owner);
+    ASSERT(acc);
+    have = __atomic_load_n(&acc->owned, __ATOMIC_RELAXED);
+    do {
+        if (nr > limit || have > limit - nr)
+            return false;
+    } while (!__atomic_compare_exchange_n(&acc->owned, &have, have + (uint32_t)nr, false,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return true;
+}
+
+void frames_uncharge(uint16_t owner, uint64_t nr)
+{
+    account(owner, -(long)nr);
+}
+
+/* ---- the lists of free blocks, under the lock ---- */
+
+void frame_list_push(uint64_t mfn, unsigned order)
 {
     unsigned z = zone_of(mfn);
     struct free_link *l = link_of(mfn);
@@ -122,11 +188,11 @@ static void list_push(uint64_t mfn, unsigned order)
 }
 
 /* Takes a block off its list; its frames are PAGE_FREE afterwards. */
-static void list_pull(uint64_t mfn)
+void frame_list_pull(uint64_t mfn)
 {
     struct page *pg = &fa.table[mfn];
     unsigned z = zone_of(mfn), order = pg->order;
-    const struct free_link *l = link_of(mfn);
+    struct free_link *l = link_of(mfn);
 
     ASSERT(pg->use == PAGE_FREE_HEAD);
     if (l->prev != NO_BLOCK)
@@ -135,6 +201,7 @@ static void list_pull(uint64_t mfn)
         fa.head[z][order] = l->next;
     if (l->next != NO_BLOCK)
         link_of(l->next)->prev = l->prev;
+    *l = (struct free_link){ 0, 0 };
     fa.blocks[z][order]--;
     fa.free[z] -= 1UL << order;
     pg->use = PAGE_FREE;
@@ -143,7 +210,7 @@ static void list_pull(uint64_t mfn)
 /*
  * A block of PAGE_FREE frames joins the lists, together with its buddies as far as they are free.
  */
-static void put_block(uint64_t mfn, unsigned order)
+void frame_put_block(uint64_t mfn, unsigned order)
 {
     while (order < FRAME_MAX_ORDER) {
         uint64_t buddy = mfn ^ (1UL << order);
@@ -151,11 +218,11 @@ static void put_block(uint64_t mfn, unsigned order)
 
         if (!pg || pg->use != PAGE_FREE_HEAD || pg->order != order)
             break;
-        list_pull(buddy);
+        frame_list_pull(buddy);
         mfn = MIN(mfn, buddy);
         order++;
     }
-    list_push(mfn, order);
+    frame_list_push(mfn, order);
 }
 
 /* Largest order of a naturally aligned block that starts at mfn and has at most nr frames. */
@@ -173,16 +240,17 @@ static void put_run(uint64_t mfn, uint64_t nr)
 {
     for (uint64_t i = 0; i < nr; i++)
         fa.table[mfn + i] = (struct page){ .owner = OWNER_NONE, .use = PAGE_FREE };
+    frames_mark_dirty(mfn, nr);
     while (nr) {
         unsigned order = fitting_order(mfn, nr);
 
-        put_block(mfn, order);
+        frame_put_block(mfn, order);
         mfn += 1UL << order;
         nr -= 1UL << order;
     }
 }
 
-static void release_run(uint64_t mfn, uint64_t nr, uint16_t owner)
+void frames_release_run(uint64_t mfn, uint64_t nr, uint16_t owner)
 {
     spin_lock(&fa.lock);
     put_run(mfn, nr);
@@ -194,7 +262,7 @@ void frames_init(struct page *table, uint64_t nr_frames)
 {
     ASSERT(nr_frames < NO_BLOCK);
     memset(&fa, 0, sizeof(fa));
-    memset(owned, 0, sizeof(owned));
+    memset(accounts, 0, sizeof(accounts));
     spin_lock_init(&fa.lock);
     fa.table = table;
     fa.nr = nr_frames;
@@ -249,20 +317,18 @@ static void mark_used(uint64_t mfn, uint64_t nr, uint16_t owner, enum page_use u
 /* Makes sure that an owner can be counted, before it gets its first frame. */
 static bool countable(uint16_t owner)
 {
-    uint32_t **counters;
+    struct owner_account **page;
     uint64_t mfn;
 
-    if (!is_domain(owner))
+    if (!is_domain(owner) || account_of(owner))
         return true;
-    counters = &owned[owner / COUNTERS];
-    if (__atomic_load_n(counters, __ATOMIC_ACQUIRE))
-        return true;
+    page = &accounts[owner / ACCOUNTS];
     mfn = frame_alloc(0, OWNER_XEN, FRAME_ZERO);
     if (mfn == INVALID_MFN)
         return false;
     spin_lock(&fa.lock);
-    if (!*counters) {
-        __atomic_store_n(counters, mfn_to_virt(mfn), __ATOMIC_RELEASE);
+    if (!*page) {
+        __atomic_store_n(page, mfn_to_virt(mfn), __ATOMIC_RELEASE);
         mfn = INVALID_MFN;
     }
     spin_unlock(&fa.lock);
@@ -290,7 +356,7 @@ void frames_assign(uint64_t first, uint64_t nr, uint16_t owner)
 }
 
 /* First frame of the free block that holds mfn, or INVALID_MFN. Under the lock. */
-static uint64_t find_block(uint64_t mfn)
+uint64_t frame_find_block(uint64_t mfn)
 {
     for (unsigned order = 0; order < NR_ORDERS; order++) {
         uint64_t head = ALIGN_DOWN(mfn, 1UL << order);
@@ -305,7 +371,7 @@ static uint64_t find_block(uint64_t mfn)
 static bool all_free(uint64_t first, uint64_t end)
 {
     for (uint64_t m = first; m < end;) {
-        uint64_t head = find_block(m);
+        uint64_t head = frame_find_block(m);
 
         if (head == INVALID_MFN)
             return false;
@@ -319,14 +385,6 @@ void frames_set_reserve(uint64_t nr)
     WRITE_ONCE(fa.reserve, nr);
 }
 
-/* Whether `owner` may have nr more of the free frames. Under the lock. */
-static bool within_reserve(uint16_t owner, uint64_t nr)
-{
-    uint64_t free = fa.free[ZONE_LOW] + fa.free[ZONE_HIGH];
-
-    return !is_domain(owner) || free >= nr + fa.reserve;
-}
-
 int frame_claim(uint64_t first, uint64_t nr, uint16_t owner)
 {
     uint64_t end = first + nr;
@@ -335,17 +393,20 @@ int frame_claim(uint64_t first, uint64_t nr, uint16_t owner)
         return -EINVAL;
     if (!countable(owner))
         return -ENOMEM;
+    frames_hold_scrubbing();
     spin_lock(&fa.lock);
     if (!all_free(first, end) || !within_reserve(owner, nr)) {
         spin_unlock(&fa.lock);
+        frames_allow_scrubbing();
         return -EBUSY;
     }
+    use_claim(owner, nr);
     for (uint64_t m = first; m < end;) {
-        uint64_t head = find_block(m);
+        uint64_t head = frame_find_block(m);
         uint64_t size = 1UL << fa.table[head].order;
         uint64_t stop = MIN(end, head + size);
 
-        list_pull(head);
+        frame_list_pull(head);
         mark_used(m, stop - m, owner, owner == OWNER_XEN ? PAGE_XEN : PAGE_RAM);
         if (head < m)
             put_run(head, m - head);
@@ -354,12 +415,31 @@ int frame_claim(uint64_t first, uint64_t nr, uint16_t owner)
         m = stop;
     }
     spin_unlock(&fa.lock);
+    frames_allow_scrubbing();
     account(owner, (long)nr);
     return 0;
 }
 
+/*
+ * A block whose contents are zeroes already is taken if there is one on the list, for which a few are looked at; those who
+ * want no zeroes leave them to others.
+ */
+#define LIST_LOOK 8u
+
+static uint64_t choose_block(unsigned zone, unsigned order, bool clean)
+{
+    uint64_t first = fa.head[zone][order], mfn = first;
+
+    for (unsigned i = 0; i < LIST_LOOK && mfn != NO_BLOCK; i++) {
+        if (frames_are_clean(mfn, 1UL << order) == clean)
+            return mfn;
+        mfn = link_of(mfn)->next;
+    }
+    return first;
+}
+
 /* Takes a block of exactly `order` from a zone, splitting a larger one. Under the lock. */
-static uint64_t take_block(unsigned zone, unsigned order)
+static uint64_t take_block(unsigned zone, unsigned order, unsigned flags)
 {
     unsigned have = order;
     uint64_t mfn;
@@ -368,11 +448,13 @@ static uint64_t take_block(unsigned zone, unsigned order)
         have++;
     if (have == NR_ORDERS)
         return INVALID_MFN;
-    mfn = fa.head[zone][have];
-    list_pull(mfn);
+    mfn = choose_block(zone, have, flags & FRAME_ZERO);
+    if ((flags & FRAME_CLEAN) && !frames_are_clean(mfn, 1UL << order))
+        return INVALID_MFN;
+    frame_list_pull(mfn);
     while (have > order) {
         have--;
-        list_push(mfn + (1UL << have), have);
+        frame_list_push(mfn + (1UL << have), have);
     }
     return mfn;
 }
@@ -386,27 +468,44 @@ static enum page_use use_for(uint16_t owner, unsigned flags)
     return owner == OWNER_XEN ? PAGE_XEN : PAGE_RAM;
 }
 
-uint64_t frame_alloc(unsigned order, uint16_t owner, unsigned flags)
+static uint64_t take(unsigned order, uint16_t owner, unsigned flags)
 {
     uint64_t mfn = INVALID_MFN;
 
-    if (order > FRAME_MAX_ORDER || !countable(owner))
-        return INVALID_MFN;
     spin_lock(&fa.lock);
     if (within_reserve(owner, 1UL << order)) {
         if (!(flags & FRAME_BELOW_4G))
-            mfn = take_block(ZONE_HIGH, order);
+            mfn = take_block(ZONE_HIGH, order, flags);
         if (mfn == INVALID_MFN)
-            mfn = take_block(ZONE_LOW, order);
+            mfn = take_block(ZONE_LOW, order, flags);
     }
+    if (mfn != INVALID_MFN && use_for(owner, flags) == PAGE_RAM)
+        use_claim(owner, 1UL << order);
     spin_unlock(&fa.lock);
+    return mfn;
+}
+
+uint64_t frame_alloc(unsigned order, uint16_t owner, unsigned flags)
+{
+    uint64_t mfn;
+
+    if (order > FRAME_MAX_ORDER || !countable(owner))
+        return INVALID_MFN;
+    mfn = take(order, owner, flags);
+    if (mfn == INVALID_MFN && frames_scrubbing()) {
+        /* What is being cleared is free, too. */
+        frames_hold_scrubbing();
+        mfn = take(order, owner, flags);
+        frames_allow_scrubbing();
+    }
     if (mfn == INVALID_MFN)
         return INVALID_MFN;
     /* No buddy can join these frames meanwhile: none of them is a PAGE_FREE_HEAD. */
     if (flags & FRAME_ZERO)
-        memset(mfn_to_virt(mfn), 0, PAGE_SIZE << order);
+        frames_clear(mfn, 1UL << order);
     mark_used(mfn, 1UL << order, owner, use_for(owner, flags));
-    account(payer(&fa.table[mfn]), 1L << order);
+    if (!(flags & FRAME_CHARGED))
+        account(payer(&fa.table[mfn]), 1L << order);
     return mfn;
 }
 
@@ -439,7 +538,7 @@ void frames_free_range(uint64_t mfn, uint64_t nr)
         bool last = drop_allocation(mfn);
 
         if (run && (!last || owner != run_owner)) {
-            release_run(mfn - run, run, run_owner);
+            frames_release_run(mfn - run, run, run_owner);
             run = 0;
         }
         if (last) {
@@ -448,106 +547,12 @@ void frames_free_range(uint64_t mfn, uint64_t nr)
         }
     }
     if (run)
-        release_run(mfn - run, run, run_owner);
-}
-
-/* Adds a user if (count & must) is not 0. */
-static bool count_up(struct page *pg, uint32_t must)
-{
-    uint32_t c = __atomic_load_n(&pg->count, __ATOMIC_ACQUIRE);
-
-    do {
-        if (!(c & must) || (c & ~PAGE_ALLOCATED) >= PAGE_USERS_MAX)
-            return false;
-    } while (!__atomic_compare_exchange_n(&pg->count, &c, c + 1, false, __ATOMIC_ACQ_REL,
-                                          __ATOMIC_ACQUIRE));
-    return true;
-}
-
-bool page_get(uint64_t mfn, uint16_t owner)
-{
-    struct page *pg = page_of(mfn);
-
-    if (!pg || !count_up(pg, PAGE_ALLOCATED))
-        return false;
-    /* Counted, the frame cannot change hands any more: now its owner can be looked at. */
-    if (pg->owner == owner && (pg->use == PAGE_RAM || pg->use == PAGE_SHARED))
-        return true;
-    page_put(mfn);
-    return false;
-}
-
-bool page_get_any(uint64_t mfn)
-{
-    struct page *pg = page_of(mfn);
-
-    return pg && count_up(pg, ~0U);
-}
-
-void page_put(uint64_t mfn)
-{
-    struct page *pg = page_of(mfn);
-    uint16_t owner;
-    uint32_t old;
-
-    ASSERT(pg);
-    owner = payer(pg);
-    old = __atomic_fetch_sub(&pg->count, 1, __ATOMIC_ACQ_REL);
-    if (!(old & ~PAGE_ALLOCATED))
-        panic("reference to frame %#lx given back twice (owner %#x)", (unsigned long)mfn, owner);
-    if (old == 1)
-        release_run(mfn_of(pg), 1, owner);
-}
-
-bool page_orphaned(uint64_t mfn)
-{
-    const struct page *pg = page_of(mfn);
-    uint32_t c = pg ? __atomic_load_n(&pg->count, __ATOMIC_RELAXED) : 0;
-
-    return c && !(c & PAGE_ALLOCATED);
-}
-
-uint32_t page_users(uint64_t mfn)
-{
-    const struct page *pg = page_of(mfn);
-
-    return pg ? __atomic_load_n(&pg->count, __ATOMIC_RELAXED) & ~PAGE_ALLOCATED : 0;
-}
-
-uint16_t page_owner(uint64_t mfn)
-{
-    const struct page *pg = page_of(mfn);
-
-    return pg ? pg->owner : OWNER_IO;
-}
-
-bool page_mappable(uint64_t mfn)
-{
-    const struct page *pg = page_of(mfn);
-
-    return !pg || pg->use == PAGE_RESERVED || pg->use == PAGE_RAM || pg->use == PAGE_SHARED;
-}
-
-uint64_t frame_find_owned(uint16_t owner, uint64_t from, uint64_t budget, uint64_t *next)
-{
-    uint64_t mfn = from;
-
-    for (; mfn < fa.nr && budget; mfn++, budget--) {
-        const struct page *pg = &fa.table[mfn];
-
-        if (pg->owner == owner &&
-            (__atomic_load_n(&pg->count, __ATOMIC_ACQUIRE) & PAGE_ALLOCATED)) {
-            *next = mfn + 1;
-            return mfn;
-        }
-    }
-    *next = MIN(mfn, fa.nr);
-    return INVALID_MFN;
+        frames_release_run(mfn - run, run, run_owner);
 }
 
 uint64_t frames_free_count(void)
 {
-    return READ_ONCE(fa.free[ZONE_LOW]) + READ_ONCE(fa.free[ZONE_HIGH]);
+    return READ_ONCE(fa.free[ZONE_LOW]) + READ_ONCE(fa.free[ZONE_HIGH]) + READ_ONCE(fa.scrubbing);
 }
 
 void frame_get_stats(struct frame_stats *st)
@@ -555,7 +560,8 @@ void frame_get_stats(struct frame_stats *st)
     spin_lock(&fa.lock);
     st->total = fa.total;
     st->free_low = fa.free[ZONE_LOW];
-    st->free = fa.free[ZONE_LOW] + fa.free[ZONE_HIGH];
+    st->free = fa.free[ZONE_LOW] + fa.free[ZONE_HIGH] + fa.scrubbing;
+    st->free_low += fa.scrubbing_low;
     st->xen = fa.xen;
     st->counters = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(owned); i++)

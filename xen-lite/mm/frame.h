@@ -57,6 +57,8 @@ struct page {
 #define FRAME_BELOW_4G (1u << 1) /* last byte below 4 GiB */
 #define FRAME_SHARED   (1u << 2) /* use PAGE_SHARED: a hypervisor page that its owner may map */
 #define FRAME_P2M      (1u << 3) /* use PAGE_P2M */
+#define FRAME_CLEAN    (1u << 4) /* with FRAME_ZERO: only if nothing has to be cleared for it */
+#define FRAME_CHARGED  (1u << 5) /* for a domain, PAGE_RAM: frames_charge() has counted them */
 
 /*
  * Starts the allocator. `table` has room for nr_frames entries (frames 0..nr_frames-1); all become
@@ -86,6 +88,32 @@ int frame_claim(uint64_t first, uint64_t nr, uint16_t owner);
  * frame_alloc and frame_claim. 0 at first.
  */
 void frames_set_reserve(uint64_t nr);
+
+/*
+ * Claims: a domain is promised so many frames in all, those that it owns included; others then cannot have them. What it
+ * allocates counts; 0 takes the claim back. -EINVAL: it has a claim already, or as many frames; -ENOMEM: not so many are
+ * free and unclaimed. Nothing changes with an error. Taken back by whoever destroys the domain.
+ */
+int frames_stake(uint16_t owner, uint64_t total);
+/* What a domain, and what all together, have claimed and not got yet. */
+uint64_t frames_staked(uint16_t owner);
+uint64_t frames_staked_total(void);
+
+/*
+ * Counts nr frames to a domain that it is about to get with FRAME_CHARGED, unless it then had more than limit. Who does not
+ * get them gives the charge back.
+ */
+bool frames_charge(uint16_t owner, uint64_t nr, uint64_t limit);
+void frames_uncharge(uint16_t owner, uint64_t nr);
+
+/* Boot, once: from now on it is known which free memory is clean. */
+void frames_start_scrubbing(void);
+/*
+ * Clears a piece of free memory (2 MiB), in steps between which it asks whether to go on. No lock held. False if there was
+ * nothing to do.
+ */
+#define SCRUB_STEP_FRAMES 16u
+bool frames_scrub(bool (*go_on)(void));
 
 /* The largest mfn + 1 that has a struct page. */
 uint64_t frames_limit(void);

@@ -5,7 +5,7 @@ hv_sources += $(p2m_sources)
 
 p2m_test_sources = tests/unit/p2m_rig.c tests/unit/p2m_rig.h tests/unit/walk_ept.c \
 	tests/unit/walk_vtd.c tests/unit/walk_npt.c tests/unit/walk.h $(p2m_sources) \
-	xen-lite/mm/frame.c
+	$(frame_sources)
 check_PROGRAMS += tests/unit/test_p2m tests/unit/test_p2m_random
 tests_unit_test_p2m_SOURCES = tests/unit/test_p2m.c $(p2m_test_sources)
 tests_unit_test_p2m_CFLAGS = $(UNIT_CFLAGS)

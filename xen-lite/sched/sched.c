@@ -17,6 +17,7 @@
 #include "lib/errno.h"
 #include "lib/printf.h"
 #include "lib/time.h"
+#include "mm/frame.h"
 #include "sched/runq.h"
 
 /*
@@ -27,6 +28,7 @@
 #define LEAVE_GUEST_DEADLINE_NS (30 * NS_PER_SEC)
 /* The shortest slice worth a timer interrupt. */
 #define MIN_SLICE_NS (NS_PER_MS / 2)
+#define SCRUB_AFTER_NS (30 * NS_PER_SEC)
 
 static void slice_over(void *arg)
 {
@@ -336,12 +338,25 @@ static void schedule(struct percpu *p)
         sched_place(prev, false);
 }
 
+/* Between two pieces of work of an idle CPU: interrupts are taken, and whatever they bring comes first. */
+static bool stays_idle(void)
+{
+    __asm__ __volatile__("sti; nop; cli" ::: "memory");
+    return !READ_ONCE(this_cpu()->resched);
+}
+
+/* Starting up is left alone: free memory that has never been used is cleared when things have calmed down. */
+static bool scrub(void)
+{
+    return now_ns() > SCRUB_AFTER_NS && frames_scrub(stays_idle);
+}
+
 static void idle(struct percpu *p)
 {
     WRITE_ONCE(p->in_idle, true);
     mb();
     /* STI lets interrupts in only after HLT has begun, so a wake-up between check and HLT is not lost. */
-    if (!READ_ONCE(p->resched))
+    if (!READ_ONCE(p->resched) && !scrub() && !READ_ONCE(p->resched))
         __asm__ __volatile__("sti; hlt; cli" ::: "memory");
     WRITE_ONCE(p->in_idle, false);
 }
