@@ -299,6 +299,7 @@ static void test_debug_keys(void **state)
     op.u.debug_keys.keys.p = (void *)~0ull;
     assert_int_equal(sysctl(v0, &op, XEN_SYSCTL_debug_keys), -EFAULT);
     assert_string_equal(printed, "");
+}
 
 /* ---- what Xen has no call for ---- */
 
@@ -372,8 +373,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_sysctl_machine), T(test_sysctl_pci),  T(test_sysctl_console),
         T(test_domain_lists),   T(test_domctl_vcpu), T(test_debug_keys),
-
-        T(test_domain_lists),   T(test_domctl_vcpu),
         T(test_xenlite_sched),  T(test_sysctl_scheduler),
     };
 

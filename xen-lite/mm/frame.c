@@ -564,8 +564,8 @@ void frame_get_stats(struct frame_stats *st)
     st->free_low += fa.scrubbing_low;
     st->xen = fa.xen;
     st->counters = 0;
-    for (unsigned i = 0; i < ARRAY_SIZE(owned); i++)
-        st->counters += owned[i] != NULL;
+    for (unsigned i = 0; i < ARRAY_SIZE(accounts); i++)
+        st->counters += accounts[i] != NULL;
     for (unsigned o = 0; o < NR_ORDERS; o++)
         st->blocks[o] = fa.blocks[ZONE_LOW][o] + fa.blocks[ZONE_HIGH][o];
     spin_unlock(&fa.lock);
