@@ -17,11 +17,8 @@
 #define DEFAULT_FAULT_LIMIT     256u
 #define DEFAULT_FAULT_WINDOW_MS 10000u
 
-struct iommu_state iommu = {
-    .reason = "not initialised",
-    .max_order = 18,
-    .address_bits = 48,
-};
+/* Without initial values: it is large, and the image has room for it only in .bss. */
+struct iommu_state iommu;
 
 static bool unit_index(unsigned n)
 {
@@ -242,7 +239,9 @@ bool iommu_extended_dest(void)
 
 const char *iommu_share_reason(void)
 {
-    return iommu.ready ? NULL : iommu.reason;
+    if (iommu.ready)
+        return NULL;
+    return iommu.reason[0] ? iommu.reason : "not initialised";
 }
 
 unsigned iommu_max_page_order(void)
