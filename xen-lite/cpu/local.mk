@@ -47,3 +47,11 @@ tests_unit_test_mmio_SOURCES = tests/unit/test_mmio.c tests/unit/cpu_fake.c test
 	xen-lite/cpu/guest_mem.c $(insn_emulate_sources) $(p2m_sources) $(frame_sources)
 tests_unit_test_mmio_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_mmio_LDADD = $(UNIT_LIBS)
+
+vmx_rig_sources = tests/unit/vmx_rig.c tests/unit/vmx_rig.h xen-lite/cpu/vmx/caps.c xen-lite/cpu/vmx/vmcs.c \
+	xen-lite/cpu/vmx/guest.c xen-lite/cpu/vmx/inject.c
+
+check_PROGRAMS += tests/unit/test_vmx
+tests_unit_test_vmx_SOURCES = tests/unit/test_vmx.c $(vmx_rig_sources) xen-lite/cpu/vmx/tlb.c xen-lite/cpu/vmx/check.c
+tests_unit_test_vmx_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_vmx_LDADD = $(UNIT_LIBS)

@@ -131,18 +131,25 @@ static void on_cr(struct cpu_vcpu *c)
 
 /* ---- ports and memory ---- */
 
+/* Bits 3 and 4 go to 0 and 2, the size less one to bits 6:4 as the size; the port stays. */
 uint32_t vmx_pio_access(uint64_t q)
 {
-    return (uint32_t)(q & 0xffff0000u) | IOQ_SIZE(q) << 4 | (q & IOQ_IN ? (uint32_t)CPU_PIO_IN : 0) |
-           (q & IOQ_STRING ? (uint32_t)CPU_PIO_STRING : 0);
+    return ((uint32_t)q & 0xffff0000u) | IOQ_SIZE(q) << 4 | ((uint32_t)(q & IOQ_IN) >> 3) |
+           ((uint32_t)(q & IOQ_STRING) >> 2);
+}
+
+/* Outside of 64-bit code the instruction pointer has 32 bits. */
+static __attribute__((noinline)) uint64_t wrap_rip(const struct cpu_vcpu *c, uint64_t rip)
+{
+    return cpu_mode_bytes(c) == 8 ? rip : (uint32_t)rip;
 }
 
 static void on_io(struct cpu_vcpu *c)
 {
     uint64_t next = c->regs.rip + insn_len();
 
-    if (unlikely(next >> 32 != c->regs.rip >> 32) && cpu_mode_bytes(c) != 8)
-        next = (uint32_t)next;
+    if (unlikely((next ^ c->regs.rip) >> 32))
+        next = wrap_rip(c, next);
     exit_pio(c, vmx_pio_access(vmcs_read(VMCS_EXIT_QUALIFICATION)), next);
 }
 

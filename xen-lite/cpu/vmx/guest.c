@@ -316,7 +316,7 @@ int vmx_write_cr0(struct cpu_vcpu *c, uint64_t val)
         return -EPERM;
     }
     if ((old ^ val) & V_CR0_PG)
-        s->flush_vpid = true; /* SDM vol. 3, 4.10.4.1 */
+        s->flush_vpid = s->attention = true; /* SDM vol. 3, 4.10.4.1 */
     return 0;
 }
 
@@ -373,5 +373,5 @@ void vmx_guest_reset(struct vmx_vcpu *s)
     s->val[SLOT_RFLAGS] = RFLAGS_FIXED;
     s->proc_ctl = (uint32_t)s->ctl.proc;
     s->injecting = false;
-    s->flush_vpid = true;
+    s->flush_vpid = s->attention = true;
 }

@@ -49,24 +49,30 @@ bool vmx_can_inject_nmi(const struct cpu_vcpu *c)
     return !(vmx_get(s, SLOT_INTERRUPTIBILITY) & INTR_BLOCK_NMI) && !c->shadow && !s->injecting;
 }
 
+static void set_proc_ctl(struct vmx_vcpu *s, uint32_t val)
+{
+    s->proc_ctl = val;
+    s->attention = true;
+}
+
 void vmx_request_irq_window(struct cpu_vcpu *c)
 {
-    vmx_of(c)->proc_ctl |= (uint32_t)PROC_IRQ_WINDOW;
+    set_proc_ctl(vmx_of(c), vmx_of(c)->proc_ctl | (uint32_t)PROC_IRQ_WINDOW);
 }
 
 void vmx_request_nmi_window(struct cpu_vcpu *c)
 {
-    vmx_of(c)->proc_ctl |= (uint32_t)PROC_NMI_WINDOW;
+    set_proc_ctl(vmx_of(c), vmx_of(c)->proc_ctl | (uint32_t)PROC_NMI_WINDOW);
 }
 
 void vmx_exit_irq_window(struct cpu_vcpu *c)
 {
-    vmx_of(c)->proc_ctl &= ~(uint32_t)PROC_IRQ_WINDOW;
+    set_proc_ctl(vmx_of(c), vmx_of(c)->proc_ctl & ~(uint32_t)PROC_IRQ_WINDOW);
 }
 
 void vmx_exit_nmi_window(struct cpu_vcpu *c)
 {
-    vmx_of(c)->proc_ctl &= ~(uint32_t)PROC_NMI_WINDOW;
+    set_proc_ctl(vmx_of(c), vmx_of(c)->proc_ctl & ~(uint32_t)PROC_NMI_WINDOW);
 }
 
 void vmx_restore_nmi_blocking(struct vmx_vcpu *s, bool unblocked)

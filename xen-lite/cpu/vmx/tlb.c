@@ -12,6 +12,7 @@
  */
 #include "cpu/vmx/vmx.h"
 
+#include "cpu/vmx/hw.h"
 #include "lib/spinlock.h"
 
 #define NR_VPIDS 4096u
@@ -53,29 +54,6 @@ void vmx_vpid_free(uint16_t vpid)
     spin_unlock(&lock);
 }
 
-#ifdef XL_HOST
-void hw_invept(uint64_t type, uint64_t eptp);
-void hw_invvpid(uint64_t type, uint64_t vpid);
-#else
-static void hw_invept(uint64_t type, uint64_t eptp)
-{
-    struct {
-        uint64_t eptp, reserved;
-    } desc = { eptp, 0 };
-
-    __asm__ __volatile__("invept %0, %1" ::"m"(desc), "r"(type) : "memory", "cc");
-}
-
-static void hw_invvpid(uint64_t type, uint64_t vpid)
-{
-    struct {
-        uint64_t vpid, linear;
-    } desc = { vpid, 0 };
-
-    __asm__ __volatile__("invvpid %0, %1" ::"m"(desc), "r"(type) : "memory", "cc");
-}
-#endif
-
 static void drop_ept(uint64_t eptp)
 {
     if (vmx_caps.ept_vpid & EPT_CAP_INVEPT_SINGLE)
@@ -110,6 +88,7 @@ void vmx_flush_tlb(struct cpu_vcpu *c)
         s->dom->ept_gen[cpu_id()] = 0;
     s->tlb_gen = c->tlb_gen;
     s->flush_ept = true;
+    s->attention = true;
 }
 
 void vmx_tlb_sync(struct vmx_vcpu *s, unsigned cpu)

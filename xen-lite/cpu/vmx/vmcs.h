@@ -184,12 +184,12 @@ void vmcs_write_set(enum vmcs_setter by, const void *from);
 uint64_t vmcs_read(uint16_t enc);
 void vmcs_write(uint16_t enc, uint64_t val);
 #else
-/* The field of the current VMCS. A wrong encoding reads as ones: it would be a bug that the first boot shows. */
+/* A field of the current VMCS, which this CPU must have: on the path of every exit nobody asks whether VMREAD worked. */
 static inline uint64_t vmcs_read(uint16_t enc)
 {
-    uint64_t val = ~0ULL;
+    uint64_t val;
 
-    __asm__ __volatile__("vmread %1, %0" : "+r"(val) : "r"((uint64_t)enc) : "cc");
+    __asm__ __volatile__("vmread %1, %0" : "=r"(val) : "r"((uint64_t)enc) : "cc");
     return val;
 }
 

@@ -259,7 +259,7 @@ static void vmx_vcpu_load(struct cpu_vcpu *c)
         vmcs_write_set(BY_HOST, &vc->host);
         s->cpu = vc;
         s->host_rsp = 0;
-        s->flush_ept = s->flush_vpid = true;
+        s->flush_ept = s->flush_vpid = s->attention = true;
     }
     vmcs_write(VMCS_TSC_OFFSET, c->tsc_offset);
     vmx_load_registers(s);
@@ -311,44 +311,51 @@ static void set_shadow(struct cpu_vcpu *c, struct vmx_vcpu *s, uint64_t old)
     vmx_set(s, SLOT_PENDING_DBG, c->shadow && (c->regs.rflags & RFLAGS_TF) ? PENDING_DBG_BS : 0);
 }
 
-static inline void put(struct vmx_vcpu *s, enum guest_slot slot, uint16_t field, uint64_t val)
+/* Anything of this is rare; `attention` says that some of it is due. */
+static __attribute__((noinline)) void prepare_rest(struct cpu_vcpu *c, struct vmx_vcpu *s)
 {
-    if (s->val[slot] != val || unlikely(s->dirty & BIT(slot)))
-        vmcs_write(field, val);
+    s->attention = false;
+    if (s->dirty) {
+        s->val[SLOT_RIP] = c->regs.rip;
+        s->val[SLOT_RSP] = c->regs.gpr[CPU_RSP];
+        s->val[SLOT_RFLAGS] = c->regs.rflags;
+        vmx_write_back(s);
+    }
+    if (s->flush_ept || s->flush_vpid)
+        vmx_tlb_sync(s, cpu_id());
+    if (s->proc_ctl != s->proc_ctl_vmcs) {
+        vmcs_write(VMCS_PROC_CTL, s->proc_ctl);
+        s->proc_ctl_vmcs = s->proc_ctl;
+    }
 }
 
-static void prepare(struct cpu_vcpu *c, struct vmx_vcpu *s)
+static inline void prepare(struct cpu_vcpu *c, struct vmx_vcpu *s)
 {
     uint64_t old = s->val[SLOT_INTERRUPTIBILITY];
 
     if (unlikely((old & 3) != c->shadow))
         set_shadow(c, s, old);
-    put(s, SLOT_RIP, VMCS_GUEST_RIP, c->regs.rip);
-    put(s, SLOT_RSP, VMCS_GUEST_RSP, c->regs.gpr[CPU_RSP]);
-    put(s, SLOT_RFLAGS, VMCS_GUEST_RFLAGS, c->regs.rflags);
-    s->dirty &= ~(BIT(SLOT_RIP) | BIT(SLOT_RSP) | BIT(SLOT_RFLAGS));
-    if (unlikely(s->dirty))
-        vmx_write_back(s);
-    if (unlikely(s->flush_ept || s->flush_vpid))
-        vmx_tlb_sync(s, cpu_id());
-    if (unlikely(s->proc_ctl != s->proc_ctl_vmcs)) {
-        vmcs_write(VMCS_PROC_CTL, s->proc_ctl);
-        s->proc_ctl_vmcs = s->proc_ctl;
-    }
+    vmcs_write(VMCS_GUEST_RIP, c->regs.rip);
+    if (unlikely(s->val[SLOT_RSP] != c->regs.gpr[CPU_RSP]))
+        vmcs_write(VMCS_GUEST_RSP, c->regs.gpr[CPU_RSP]);
+    if (unlikely(s->val[SLOT_RFLAGS] != c->regs.rflags))
+        vmcs_write(VMCS_GUEST_RFLAGS, c->regs.rflags);
     if (likely(s->vapic))
         set_task_priority(c, s);
-    if (unlikely(!s->checked))
+    if (unlikely(s->attention))
+        prepare_rest(c, s);
+    if (unlikely(!s->launched) && !s->checked)
         vmx_first_check(s);
 }
 
-static void take_exit(struct cpu_vcpu *c, struct vmx_vcpu *s)
+/* The slots of RIP, RSP and RFLAGS keep what the VMCS has; the registers themselves are in c->regs. */
+static inline void take_exit(struct cpu_vcpu *c, struct vmx_vcpu *s)
 {
     uint32_t info;
 
-    s->valid = SLOTS_KEPT | BIT(SLOT_RIP) | BIT(SLOT_RSP) | BIT(SLOT_RFLAGS) |
-               BIT(SLOT_INTERRUPTIBILITY);
+    s->valid = SLOTS_KEPT | BIT(SLOT_INTERRUPTIBILITY);
     s->exit_reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
-    c->regs.rip = s->val[SLOT_RIP] = vmcs_read(VMCS_GUEST_RIP);
+    c->regs.rip = vmcs_read(VMCS_GUEST_RIP);
     c->regs.gpr[CPU_RSP] = s->val[SLOT_RSP] = vmcs_read(VMCS_GUEST_RSP);
     c->regs.rflags = s->val[SLOT_RFLAGS] = vmcs_read(VMCS_GUEST_RFLAGS);
     s->val[SLOT_INTERRUPTIBILITY] = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);

@@ -156,6 +156,7 @@ struct vmx_vcpu {
     bool checked;                 /* the rules of VM entry were looked at once */
     bool injecting;               /* an event waits in the VMCS */
     bool flush_ept, flush_vpid;   /* to look at before the next entry */
+    bool attention;               /* dirty, a flush or proc_ctl is to look at before the next entry */
 };
 
 extern struct vmx_caps vmx_caps;
@@ -182,6 +183,7 @@ static inline void vmx_set(struct vmx_vcpu *s, enum guest_slot slot, uint64_t va
     s->val[slot] = val;
     s->valid |= BIT(slot);
     s->dirty |= BIT(slot);
+    s->attention = true;
 }
 
 /* Before an entry: what was set goes into the VMCS, with what follows from it (mode, PDPTEs). */
