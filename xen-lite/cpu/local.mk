@@ -55,3 +55,8 @@ check_PROGRAMS += tests/unit/test_vmx
 tests_unit_test_vmx_SOURCES = tests/unit/test_vmx.c $(vmx_rig_sources) xen-lite/cpu/vmx/tlb.c xen-lite/cpu/vmx/check.c
 tests_unit_test_vmx_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vmx_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_vmx_exits
+tests_unit_test_vmx_exits_SOURCES = tests/unit/test_vmx_exits.c $(vmx_rig_sources) xen-lite/cpu/vmx/exits.c
+tests_unit_test_vmx_exits_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_vmx_exits_LDADD = $(UNIT_LIBS)
