@@ -1,0 +1,43 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# VMX on CPUs that lack something: what is optional is done without, what is not is named.
+. "$(dirname -- "$0")/lib.sh"
+
+[ "$machine" = intel ] || skip_all 'for the Intel machine (XEN_LITE_TEST_MACHINE=intel)'
+[ -z "$hypervisor" ] || skip_all 'for xen-lite'
+
+cpu=qemu64,vendor=GenuineIntel,+vmx,+pdpe1gb,+rdtscp,+rdrand
+
+# without FEATURE,...: a CPU that lacks these.
+without() { printf '%s\n' --qemu-arg -cpu --qemu-arg "$cpu,-${1//,/,-}"; }
+
+while read -r what features; do
+    vm --cpus 2 $(without "$features") -- 'xl dmesg; dmesg'
+    is "$status" 0 "user land without $what"
+    like "$out" 'guests run on VMX' 'on VMX'
+    unlike "$out" "$kernel_complaints|broken: SDM" 'nobody complains'
+done <<'LIST'
+TPR-shadow vmx-flexpriority
+VPID vmx-vpid
+INVVPID vmx-invvpid
+accessed-and-dirty-bits vmx-eptad
+large-pages-in-EPT vmx-ept-1gb,vmx-ept-2mb
+single-context-INVEPT vmx-invept-single-context
+RDTSCP-for-guests vmx-rdtscp-exit
+LIST
+
+while read -r feature reason; do
+    vm_timeout=30
+    vm --cpus 1 $(without "$feature") -- true
+    is "$status" 70 "without $feature the hypervisor stops"
+    like "$(cat "$serial")" "VMX not used: VMX has no $reason" 'and says why'
+done <<'LIST'
+vmx-ept EPT
+vmx-unrestricted-guest unrestricted guest
+vmx-vnmi virtual NMIs
+vmx-msr-bitmap MSR bitmaps
+vmx-invept INVEPT
+vmx-exit-load-efer load EFER at exits
+vmx-store-lma way to tell a guest's change of mode
+LIST
+done_testing
