@@ -8,6 +8,7 @@
 #include "boot/asm_defs.h"
 #include "boot/panic.h"
 #include "boot/smp.h"
+#include "cpu/vcpu.h"
 #include "cpu/x86.h"
 #include "irq/irq.h"
 #include "lib/assert.h"
@@ -169,8 +170,10 @@ void exc_dispatch(struct exc_frame *f)
         return;
     }
     if (f->vector == VEC_NMI) {
-        if (cpus_stopping())
+        if (cpus_stopping()) {
+            cpu_exit_this(); /* with its extension on a CPU may not listen to INIT (SDM vol. 3, 26.8) */
             cpu_park();
+        }
         return; /* nobody sends others; a stray one must not stop the machine */
     }
     if (fixup(f))

@@ -373,5 +373,6 @@ void vmx_guest_reset(struct vmx_vcpu *s)
     s->val[SLOT_RFLAGS] = RFLAGS_FIXED;
     s->proc_ctl = (uint32_t)s->ctl.proc;
     s->injecting = false;
+    s->tlb_gen = 0;
     s->flush_vpid = s->attention = true;
 }
