@@ -19,4 +19,15 @@ like "$text" 'hypercall_(call|dispatch)\+0x' 'and its caller'
 unlike "$text" '\[0x[0-9a-f]+\] \?' 'every address of the backtrace has a name'
 like "$text" 'cpu[01] d0 (read|write) (port|mmio) 0x[0-9a-f]+' 'the last traps are told'
 is "$(grep -c 'PANIC on CPU' <<<"$text")" 1 'there is one panic'
+
+# Below each stack lies a page that is not there.
+cpus=1
+! long_form || cpus='1 0'
+for cpu in $cpus; do
+    vm --cpus 2 --hv-args "stack-test=$cpu" -- true
+    text=$(tr -d '\0\r' <"$serial" | sed -n '/PANIC/,$p')
+    is "$status" 70 "CPU $cpu runs off its stack: scripts/vm tells that the hypervisor stopped"
+    like "$text" "PANIC on CPU $cpu: stack overflow: 0x[0-9a-f]+ was touched" 'the message says so'
+    like "$text" 'run_off\+0x' 'the backtrace names who did it'
+done
 done_testing

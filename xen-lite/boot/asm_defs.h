@@ -11,6 +11,8 @@
 #define SEL_TSS    0x20
 
 #define STACK_SIZE 16384
+/* Not present, below each stack. A function's frame must be smaller (HV_CFLAGS see to it). */
+#define STACK_GUARD 4096
 
 /* PAE; and OSFXSR, OSXMMEXCPT so that a guest's FPU state can be saved and restored (SDM vol. 3, 2.5). */
 #define CR4_BITS 0x620

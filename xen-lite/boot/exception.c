@@ -6,6 +6,7 @@
 #include "boot/exception.h"
 
 #include "boot/asm_defs.h"
+#include "boot/cmdline.h"
 #include "boot/panic.h"
 #include "boot/smp.h"
 #include "cpu/vcpu.h"
@@ -26,7 +27,10 @@
 #define IST_NMI 2
 #define IST_MC 3
 #define NR_IST 3
+/* A double fault ends in a panic, which wants more room than the others. */
+#define IST_DF_STACK 8192
 #define IST_STACK 4096
+#define IST_STACKS (IST_DF_STACK + 2 * IST_STACK)
 
 struct idt_gate {
     uint16_t offset_lo, selector;
@@ -63,7 +67,7 @@ static struct idt_gate idt[256] __aligned(16);
 static uint64_t gdt[MAX_CPUS][6] __aligned(16);
 static struct tss tss[MAX_CPUS] __aligned(16);
 /* The boot CPU's stacks for faults that must not use the current one; other CPUs' lie above their main stack. */
-static uint8_t boot_ist[NR_IST][IST_STACK] __aligned(16);
+static uint8_t boot_ist[IST_STACKS] __aligned(16);
 
 void exc_dispatch(struct exc_frame *f);
 
@@ -94,7 +98,7 @@ void descriptors_load(unsigned cpu)
 
     memset(t, 0, sizeof(*t));
     for (unsigned i = 0; i < NR_IST; i++)
-        t->ist[i] = ist + (i + 1) * IST_STACK;
+        t->ist[i] = ist + IST_DF_STACK + i * IST_STACK; /* IST_DF is the first */
     t->iomap = sizeof(*t);
     g[0] = 0;
     g[SEL_CODE64 / 8] = 0x00af9a000000ffff;
@@ -163,6 +167,33 @@ static const char *const exc_name[32] = {
     "virtualisation",   "control protection",
 };
 
+/*
+ * A push into the page below the stack faults, and so does the push of that fault's frame, which is a double fault on a
+ * stack of its own (SDM vol. 3, 6.15, interrupt 8). CR2 keeps where the first one was.
+ */
+static bool in_stack_guard(uint64_t addr)
+{
+    uint64_t end = this_cpu()->stack_top - STACK_SIZE;
+
+    return addr < end && addr >= end - STACK_GUARD;
+}
+
+static __attribute__((noinline)) unsigned run_off(unsigned depth)
+{
+    volatile uint8_t frame[200];
+
+    frame[0] = (uint8_t)depth;
+    return depth > STACK_SIZE ? depth : run_off(depth + 1) + frame[0];
+}
+
+void stack_self_test(unsigned cpu)
+{
+    unsigned which;
+
+    if (!cmdline_uint("stack-test", &which) && which == cpu)
+        pr_err("CPU %u did not run off its stack (%u)", cpu, run_off(0));
+}
+
 void exc_dispatch(struct exc_frame *f)
 {
     if (f->vector >= 32) {
@@ -178,6 +209,9 @@ void exc_dispatch(struct exc_frame *f)
     }
     if (fixup(f))
         return;
+    if (f->vector == VEC_DF && in_stack_guard(read_cr2()))
+        panic_frame(f, "stack overflow: %#lx was touched, the stack ends at %#lx", read_cr2(),
+                    this_cpu()->stack_top - STACK_SIZE);
     panic_frame(f, "%s (vector %lu, error code %#lx, cr2 %#lx)",
                 exc_name[f->vector] ? exc_name[f->vector] : "exception", f->vector, f->error,
                 read_cr2());

@@ -27,5 +27,7 @@ int wrmsr_safe(uint32_t msr, uint64_t val);
 void frame_dump(const struct exc_frame *f);
 void backtrace(uint64_t rip, uint64_t rbp);
 
+/* With the option stack-test=CPU, this CPU runs off its stack: that has to end in a panic which says so. */
+void stack_self_test(unsigned cpu);
 
 #endif

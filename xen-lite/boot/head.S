@@ -158,8 +158,9 @@ boot_pdpt:
         .skip   4096
 boot_pd:
         .skip   4 * 4096
-        .globl boot_stack, boot_stack_top
-boot_stack:
+        .globl boot_stack_guard, boot_stack_top
+boot_stack_guard:
+        .skip   STACK_GUARD
         .skip   STACK_SIZE
 boot_stack_top:
 

@@ -16,5 +16,14 @@ paddr_t mapping_root(void);
  * NULL for addresses beyond reason or without memory for tables. Boot only.
  */
 const void *mapping_firmware(paddr_t pa, size_t len);
+/*
+ * Maps 2^order frames from mfn on as the stack of a CPU, at addresses of its own with nothing below and above. Returns the
+ * lowest address, NULL without memory for tables. Boot only.
+ */
+void *mapping_stack(unsigned cpu, uint64_t mfn, unsigned order);
+#define STACKS_BASE 0xffffd00000000000UL
+#define STACKS_SLOT (64UL << 10) /* a CPU's part; its upper half can be mapped */
+/* Whether an address of the hypervisor's is mapped; for looking around in a panic. */
+bool mapping_present(uint64_t va);
 
 #endif

@@ -8,6 +8,7 @@
 #include "boot/cmdline.h"
 #include "boot/console.h"
 #include "boot/exception.h"
+#include "boot/mapping.h"
 #include "boot/power.h"
 #include "boot/smp.h"
 #include "cpu/x86.h"
@@ -15,7 +16,6 @@
 #include "lib/percpu.h"
 #include "lib/printf.h"
 #include "lib/string.h"
-#include "mm/phys.h"
 #include "trap/record.h"
 
 extern const uint64_t symtab_count;
@@ -62,13 +62,15 @@ static void print_place(uint64_t addr)
     pr_err("  [%#lx] %s+%#lx", addr, name, offset);
 }
 
-/* A stack lies in the image (the boot CPU's) or in the direct map; anything else ends the walk. */
+/* A stack lies in the image (the boot CPU's) or among the others' stacks; anything else ends the walk. */
 static bool stack_address_ok(uint64_t a)
 {
     if (a & 7)
         return false;
-    return (a >= (uint64_t)__image_start && a < (uint64_t)__image_end - 16) ||
-           (a >= DIRECTMAP_BASE && a < DIRECTMAP_BASE + (1ULL << 46));
+    if (a >= (uint64_t)__image_start && a < (uint64_t)__image_end - 16)
+        return mapping_present(a) && mapping_present(a + 8);
+    return a >= STACKS_BASE && a < STACKS_BASE + MAX_CPUS * STACKS_SLOT && mapping_present(a) &&
+           mapping_present(a + 8);
 }
 
 void backtrace(uint64_t rip, uint64_t rbp)

@@ -24,7 +24,7 @@
 #include "mm/phys.h"
 #include "sched/sched.h"
 
-/* Stack and, above it, the stacks of exceptions that do not use it (exception.c): 16 + 3 * 4 KiB. */
+/* Stack and, above it, the stacks of exceptions that do not use it (exception.c): 16 + 16 KiB. */
 #define STACK_ORDER 3
 #define AP_DEADLINE_NS (2 * NS_PER_SEC)
 
@@ -74,6 +74,7 @@ void ap_main(void)
         pr_err("CPU %u cannot run guests and stays idle", p->id);
         cpu_park();
     }
+    stack_self_test(p->id);
     __atomic_store_n(&p->online, true, __ATOMIC_RELEASE);
     sched_loop();
 }
@@ -92,13 +93,14 @@ static bool start_one(unsigned id, uint32_t apicid)
 {
     uint64_t stack = frame_alloc(STACK_ORDER, OWNER_XEN, FRAME_ZERO);
     uint64_t deadline = now_ns() + AP_DEADLINE_NS;
+    void *base = stack == INVALID_MFN ? NULL : mapping_stack(id, stack, STACK_ORDER);
 
-    if (stack == INVALID_MFN || irq_init_cpu(id)) {
+    if (!base || irq_init_cpu(id)) {
         pr_err("no memory for CPU %u", id);
         return false;
     }
     starting = &percpu_area[id];
-    percpu_init(starting, id, apicid, (uint64_t)mfn_to_virt(stack) + STACK_SIZE);
+    percpu_init(starting, id, apicid, (uint64_t)base + STACK_SIZE);
     ap_boot_stack = starting->stack_top;
     ap_boot_cr3 = mapping_root();
     nr_cpus = id + 1; /* before it can send or take interrupts */

@@ -5,6 +5,7 @@
  */
 #include "mm/map.h"
 
+#include "boot/asm_defs.h"
 #include "boot/bootmem.h"
 #include "boot/mapping.h"
 #include "cpu/x86.h"
@@ -29,7 +30,7 @@
 /* Nothing above is a firmware table. */
 #define FIRMWARE_LIMIT (1UL << 46)
 
-extern char __image_start[], __rodata_start[], __rodata_end[], __image_end[];
+extern char __image_start[], __rodata_start[], __rodata_end[], __image_end[], boot_stack_guard[];
 
 static uint64_t *pml4;
 static bool have_1g;
@@ -110,7 +111,8 @@ void mapping_init(const struct boot_info *bi)
     pml4 = new_table();
     map_image(__image_start, __rodata_start, 0);
     map_image(__rodata_start, __rodata_end, PTE_NX);
-    map_image(__rodata_end, __image_end, PTE_W | PTE_NX);
+    map_image(__rodata_end, boot_stack_guard, PTE_W | PTE_NX);
+    map_image(boot_stack_guard + STACK_GUARD, __image_end, PTE_W | PTE_NX);
     /* The first MiB whatever the map says: firmware's data areas and ROMs are not always listed. */
     map_range(DIRECTMAP_BASE, 0, 1UL << 20, PTE_W | PTE_NX);
     for (unsigned i = 0; i < bi->nr_mem; i++) {
@@ -132,7 +134,7 @@ paddr_t mapping_root(void)
     return virt_to_phys(pml4);
 }
 
-static bool is_mapped(uint64_t va)
+bool mapping_present(uint64_t va)
 {
     const uint64_t *t = pml4;
 
@@ -156,9 +158,20 @@ const void *mapping_firmware(paddr_t pa, size_t len)
         return NULL;
     end = ALIGN_UP(pa + len, PAGE_SIZE);
     for (paddr_t a = ALIGN_DOWN(pa, PAGE_SIZE); a < end; a += PAGE_SIZE)
-        if (!is_mapped(DIRECTMAP_BASE + a) && !map_one(DIRECTMAP_BASE + a, a, 1, PTE_W | PTE_NX))
+        if (!mapping_present(DIRECTMAP_BASE + a) && !map_one(DIRECTMAP_BASE + a, a, 1, PTE_W | PTE_NX))
             return NULL;
     return phys_to_virt(pa);
+}
+
+void *mapping_stack(unsigned cpu, uint64_t mfn, unsigned order)
+{
+    uint64_t va = STACKS_BASE + cpu * STACKS_SLOT + STACKS_SLOT / 2;
+
+    ASSERT(PAGE_SIZE << order <= STACKS_SLOT / 2);
+    for (uint64_t i = 0; i < 1UL << order; i++)
+        if (!map_one(va + i * PAGE_SIZE, (mfn + i) << PAGE_SHIFT, 1, PTE_W | PTE_NX))
+            return NULL;
+    return (void *)va;
 }
 
 volatile void *mmio_map(paddr_t pa, size_t len)
