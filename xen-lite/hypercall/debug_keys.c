@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Debug keys: single characters of the toolstack (`xl debug-keys`) that print parts of the hypervisor's state into its log.
+ *
+ * Reports go to the log ring alone, unless the serial port gets everything: thousands of lines on a slow line, with locks
+ * held, would keep other CPUs waiting for longer than they wait.
  */
 #include "cpu/guest_mem.h"
 #include "domain/domain.h"
@@ -16,6 +19,8 @@
 
 #define KEYS_MAX 64u
 
+#define report(...) pr_debug(__VA_ARGS__)
+
 static void print_help(void);
 
 static void print_domains(void)
@@ -25,13 +30,12 @@ static void print_domains(void)
 
     domain_list_lock();
     for_each_domain (d) {
-        pr_info("d%u: %u vCPUs, %lu pages, %u references, %u event channels", d->domid,
-                d->max_vcpus, domain_ram_pages(d), READ_ONCE(d->refs),
-                READ_ONCE(d->evtchn.nr_active));
+        report("d%u: %u vCPUs, %lu pages, %u references, %u event channels", d->domid, d->max_vcpus,
+               domain_ram_pages(d), READ_ONCE(d->refs), READ_ONCE(d->evtchn.nr_active));
         for_each_vcpu (d, v)
-            pr_info("d%uv%u: CPU %u, state %d, upcall vector %u, %s pending", d->domid, v->id,
-                    v->sched.cpu, sched_state(v), v->evt.upcall_vector,
-                    READ_ONCE(v->evt.info->evtchn_upcall_pending) ? "events" : "nothing");
+            report("d%uv%u: CPU %u, state %d, upcall vector %u, %s pending", d->domid, v->id,
+                   v->sched.cpu, sched_state(v), v->evt.upcall_vector,
+                   READ_ONCE(v->evt.info->evtchn_upcall_pending) ? "events" : "nothing");
     }
     domain_list_unlock();
 }
@@ -58,11 +62,12 @@ static void print_domain_memory(struct domain *d, uint64_t *tables, uint64_t *sh
     trap_for_each(&d->traps, TRAP_PIO, count_region, &n);
     *tables += READ_ONCE(d->p2m.tables);
     *shared += READ_ONCE(d->grants.nr_frames) + 1; /* and its shared info */
-    pr_info("memory: d%u: %lu pages, %lu p2m tables, %u grant frames, %u handle chunks, %u event buckets, "
-            "%u trap regions (%u ECAM windows)",
-            d->domid, domain_ram_pages(d), READ_ONCE(d->p2m.tables), READ_ONCE(d->grants.nr_frames),
-            READ_ONCE(d->grants.nr_chunks), READ_ONCE(d->evtchn.nr_ports) / EVTCHN_PER_BUCKET, n.all,
-            n.ecam);
+    report("memory: d%u: %lu pages, %lu p2m tables, %u grant frames, %u handle chunks, %u event "
+           "buckets, "
+           "%u trap regions (%u ECAM windows)",
+           d->domid, domain_ram_pages(d), READ_ONCE(d->p2m.tables), READ_ONCE(d->grants.nr_frames),
+           READ_ONCE(d->grants.nr_chunks), READ_ONCE(d->evtchn.nr_ports) / EVTCHN_PER_BUCKET, n.all,
+           n.ecam);
 }
 
 static void print_memory(void)
@@ -78,12 +83,14 @@ static void print_memory(void)
     domain_list_unlock();
     frame_get_stats(&st);
     heap_get_stats(&heap);
-    pr_info("memory: heap: %lu objects of %lu bytes in %lu frames, %u wait to be freed, %lu requests refused",
-            heap.objects, heap.bytes_in_use, heap.frames, trap_deferred(), heap.failures);
-    pr_info("memory: all: %lu frames, %lu free, %lu the hypervisor's: %lu p2m tables, %lu shared, %lu heap, "
-            "%lu counters, %lu others",
-            st.total, st.free, st.xen, tables, shared, heap.frames, st.counters,
-            st.xen - tables - shared - heap.frames - st.counters);
+    report("memory: heap: %lu objects of %lu bytes in %lu frames, %u wait to be freed, %lu "
+           "requests refused",
+           heap.objects, heap.bytes_in_use, heap.frames, trap_deferred(), heap.failures);
+    report("memory: all: %lu frames, %lu free, %lu the hypervisor's: %lu p2m tables, %lu shared, "
+           "%lu heap, "
+           "%lu counters, %lu others",
+           st.total, st.free, st.xen, tables, shared, heap.frames, st.counters,
+           st.xen - tables - shared - heap.frames - st.counters);
 }
 
 /* What was answered though nobody knew it, as a processor or Xen would: #GP, ones, -ENOSYS. */
@@ -94,12 +101,13 @@ static void print_domain_counters(struct domain *d)
 
     for_each_vcpu (d, v)
         exits += READ_ONCE(v->cpu.nr_exits);
-    pr_info("counters: d%u: %lu exits; unknown: %lu MSR reads, %lu MSR writes, %lu port accesses, %lu memory accesses; "
-            "refused: %lu instructions, %lu accesses across a region's end",
-            d->domid, exits, READ_ONCE(d->cpu.nr_unknown_msr_reads),
-            READ_ONCE(d->cpu.nr_unknown_msr_writes), READ_ONCE(d->traps.unclaimed[TRAP_PIO]),
-            READ_ONCE(d->traps.unclaimed[TRAP_MMIO]), READ_ONCE(d->cpu.nr_not_emulated),
-            READ_ONCE(d->traps.straddled[TRAP_PIO]) + READ_ONCE(d->traps.straddled[TRAP_MMIO]));
+    report("counters: d%u: %lu exits; unknown: %lu MSR reads, %lu MSR writes, %lu port accesses, "
+           "%lu memory accesses; "
+           "refused: %lu instructions, %lu accesses across a region's end",
+           d->domid, exits, READ_ONCE(d->cpu.nr_unknown_msr_reads),
+           READ_ONCE(d->cpu.nr_unknown_msr_writes), READ_ONCE(d->traps.unclaimed[TRAP_PIO]),
+           READ_ONCE(d->traps.unclaimed[TRAP_MMIO]), READ_ONCE(d->cpu.nr_not_emulated),
+           READ_ONCE(d->traps.straddled[TRAP_PIO]) + READ_ONCE(d->traps.straddled[TRAP_MMIO]));
 }
 
 static void print_counters(void)
@@ -111,9 +119,9 @@ static void print_counters(void)
         uint64_t n = hypercall_count(nr, &unknown);
 
         if (n)
-            pr_info("counters: hypercall %u: %lu", nr, n);
+            report("counters: hypercall %u: %lu", nr, n);
     }
-    pr_info("counters: hypercalls with unknown numbers: %lu", unknown);
+    report("counters: hypercalls with unknown numbers: %lu", unknown);
     domain_list_lock();
     for_each_domain (d)
         print_domain_counters(d);
@@ -140,11 +148,12 @@ static const struct {
 static void print_help(void)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
-        pr_info("key %c: %s", keys[i].key, keys[i].what);
+        report("key %c: %s", keys[i].key, keys[i].what);
 }
 
 long debug_keys(struct vcpu *v, uint64_t gva, uint32_t nr)
 {
+    unsigned pressed = 0;
     char key;
 
     if (nr > KEYS_MAX)
@@ -152,9 +161,12 @@ long debug_keys(struct vcpu *v, uint64_t gva, uint32_t nr)
     for (uint32_t i = 0; i < nr; i++) {
         if (copy_from_guest(v, &key, gva + i, 1))
             return -EFAULT;
-        for (unsigned k = 0; k < ARRAY_SIZE(keys); k++)
-            if (keys[k].key == key)
-                keys[k].fn();
+        for (unsigned k = 0; k < ARRAY_SIZE(keys); k++) {
+            if (keys[k].key != key || pressed & 1u << k)
+                continue; /* twice in a call would say nothing new */
+            pressed |= 1u << k;
+            keys[k].fn();
+        }
     }
     return 0;
 }
