@@ -17,7 +17,7 @@ done
 # One record a function: 32-bit address, then a 32-bit offset into the names; ends with the end of the code.
 table() {
     sort | awk '
-        BEGIN { print ".section .symtab_hv, \"a\"\n.balign 8\n.globl symtab_count, symtab_entries, symtab_names" }
+        BEGIN { n = 0; print ".section .symtab_hv, \"a\"\n.balign 8\n.globl symtab_count, symtab_entries, symtab_names" }
         $2 ~ /^[tT]$/ && $3 !~ /^__/ { addr[n] = $1; name[n] = $3; n++ }
         END {
             print "symtab_count: .quad " n + 0 "\nsymtab_entries:"
