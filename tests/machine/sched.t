@@ -11,23 +11,15 @@ for i in $(seq $(nproc)); do (while :; do :; done) & done
 echo GUEST-BUSY; sleep 1000000' || skip_all 'cannot make an initrd for the guest'
 
 seconds=10
-guest()
-{
-    cat <<CFG
-name = "$1"
+cat >"$tmp/guest.cfg" <<CFG
 type = "pvh"
 kernel = "/boot/vmlinuz"
 ramdisk = "/boot/guest.initrd"
-memory = $2
+memory = 512
 vcpus = 2
 cmdline = "console=hvc0 quiet"
-$3
 CFG
-}
 # Where there are 4 CPUs, the first two are the shared ones: those who share are the guests a and b and the control domain.
-guest a 512 '' >"$tmp/a.cfg"
-guest b 512 '' >"$tmp/b.cfg"
-guest own 256 'cpus = "2-3"; dedicated_cpus = 1' >"$tmp/own.cfg"
 
 cat >"$tmp/script" <<SCRIPT
 seconds=$seconds
@@ -49,10 +41,9 @@ start-xenstored >/dev/null
 xl-dmd >/var/log/dmd.log 2>&1 &
 within 60 test -S /run/xen-lite/control.sock
 start="a b"; [ "$(nproc)" -lt 4 ] || start="own a b"
-for g in $start; do xl-lite create -q "$g.cfg" || echo "FAILED $g"; within 300 grep -q GUEST-BUSY "/var/log/xen-lite/$g.log" || echo "TIMEOUT $g"; done
+for g in $start; do xl-lite create -q "$g.cfg" "name=\"$g\"" || echo "FAILED $g"; within 300 grep -q GUEST-BUSY "/var/log/xen-lite/$g.log" || echo "TIMEOUT $g"; done
 sleep 2
 if [ "$start" != "a b" ]; then
-    xl-lite create -n -q a.cfg 'cpus="3"' 2>&1 | sed 's/^/DRY /'
     xl-lite create -q a.cfg 'name="c"' 'cpus="3"' 'memory=128' 2>&1 | sed 's/^/PIN /'
     xl-lite create -q own.cfg 'name="c"' 'memory=128' 2>&1 | sed 's/^/TWICE /'
     counters BEFORE
@@ -74,8 +65,8 @@ SCRIPT
 run_on()
 {
     vm_timeout=900 vm --cpus "$1" --memory 3G --script "$tmp/script" --add "$image/vmlinuz:/boot/vmlinuz" \
-        --add "$tmp/initrd:/boot/guest.initrd" --add "$tmp/a.cfg:/root/a.cfg" --add "$tmp/b.cfg:/root/b.cfg" \
-        --add "$tmp/own.cfg:/root/own.cfg" --add "$(realpath "$(gcc -print-file-name=libgcc_s.so.1)"):/lib/x86_64-linux-gnu/libgcc_s.so.1"
+        --add "$tmp/initrd:/boot/guest.initrd" --add "$tmp/guest.cfg:/root/a.cfg" --add "$tmp/guest.cfg:/root/b.cfg" \
+        --add "$src_dir/configs/dedicated.cfg:/root/own.cfg" --add "$(realpath "$(gcc -print-file-name=libgcc_s.so.1)"):/lib/x86_64-linux-gnu/libgcc_s.so.1"
     is "$status" 0 "the script runs to its end on $1 CPUs"
     unlike "$out" '^(FAILED|TIMEOUT)' 'all guests start'
 }

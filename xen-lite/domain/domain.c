@@ -229,6 +229,8 @@ static int domain_init_parts(struct domain *d, const struct domain_config *cfg)
     wallclock_update(d);
     if (!d->control) {
         err = domain_hide_pit(d); /* the control domain's builder has ports to set up as a whole */
+        if (!err)
+            err = domain_debugport_init(d);
         if (err)
             return err;
     }

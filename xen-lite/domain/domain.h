@@ -15,6 +15,7 @@
 #include <xen/xen.h>
 
 #include "cpu/vcpu.h"
+#include "domain/debugport.h"
 #include "hypercall/evtchn.h"
 #include "hypercall/grant.h"
 #include "hypercall/params.h"
@@ -93,6 +94,7 @@ struct domain {
     struct hvm_params hvm_params;
     struct domain_watchdog watchdog;
     struct domain_assist assist;
+    struct debugport debugport;
 
     struct shared_info *shared_info; /* one frame, type PAGE_SHARED, owned by the domain */
     uint64_t max_pages;        /* bound for the frames it owns; under lock */
