@@ -8,7 +8,7 @@
  * FUZZ_SOURCES: xen-lite/hypercall/xen_version.c xen-lite/hypercall/console_io.c
  * FUZZ_SOURCES: xen-lite/hypercall/multicall.c xen-lite/hypercall/physdev_op.c
  * FUZZ_SOURCES: xen-lite/hypercall/platform_op.c xen-lite/hypercall/dominfo.c
- * FUZZ_SOURCES: xen-lite/hypercall/sysctl.c xen-lite/hypercall/domctl.c
+ * FUZZ_SOURCES: xen-lite/hypercall/sysctl.c xen-lite/hypercall/xenlite_op.c xen-lite/hypercall/xenlite_sched.c xen-lite/hypercall/domctl.c
  * FUZZ_SOURCES: xen-lite/hypercall/domctl_life.c xen-lite/hypercall/domctl_context.c
  * FUZZ_SOURCES: xen-lite/hypercall/domctl_policy.c tests/unit/hc_life.c
  * FUZZ_SOURCES: xen-lite/cpu/context.c xen-lite/cpu/cpuid.c xen-lite/cpu/cpuid_edit.c
@@ -19,6 +19,7 @@
 #include "hc_sim.h"
 #include "hypercall/handlers.h"
 #include "hypercall/hypercall.h"
+#include "include/xenlite/xenlite.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 
@@ -56,6 +57,7 @@ static const struct {
     { do_platform_op, XENPF_INTERFACE_VERSION, false },
     { do_sysctl, XEN_SYSCTL_INTERFACE_VERSION, false },
     { do_domctl, XEN_DOMCTL_INTERFACE_VERSION, false },
+    { do_xenlite_op, XENLITE_INTERFACE_VERSION, false },
     { do_vm_assist, 0, true },
     { do_set_timer_op, 0, true },
 };
