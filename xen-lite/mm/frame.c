@@ -299,19 +299,15 @@ void frames_add(uint64_t first, uint64_t nr)
 }
 
 /*
- * The frames are the caller's alone: mark them as in use. The count comes last, it makes the frame
- * visible to page_get().
+ * The frames are the caller's alone: mark them as in use. Each page is written at once, as its count makes the frame visible
+ * to page_get(); and with as few instructions as can be, for there are a quarter of a million in a gigabyte.
  */
 static void mark_used(uint64_t mfn, uint64_t nr, uint16_t owner, enum page_use use)
 {
-    for (uint64_t i = 0; i < nr; i++) {
-        struct page *pg = &fa.table[mfn + i];
+    struct page used = { .owner = owner, .use = (uint8_t)use, .count = PAGE_ALLOCATED };
 
-        pg->owner = owner;
-        pg->use = (uint8_t)use;
-        pg->order = 0;
-        __atomic_store_n(&pg->count, PAGE_ALLOCATED, __ATOMIC_RELEASE);
-    }
+    for (struct page *pg = &fa.table[mfn], *end = pg + nr; pg < end; pg++)
+        __atomic_store(pg, &used, __ATOMIC_RELEASE);
 }
 
 /* Makes sure that an owner can be counted, before it gets its first frame. */

@@ -42,7 +42,7 @@ struct page {
     uint8_t use;    /* enum page_use */
     uint8_t order;  /* of the block, in PAGE_FREE_HEAD; of the object, in PAGE_HEAP */
     uint32_t count; /* PAGE_ALLOCATED | users; changed atomically; 0 in free and reserved frames */
-};
+} __attribute__((aligned(8))); /* may be written as a whole at once */
 
 /* In count: the allocation reference is held. The users are counted in the bits below. */
 #define PAGE_ALLOCATED 0x80000000U
@@ -159,6 +159,8 @@ uint16_t page_owner(uint64_t mfn);
  * and RESERVED ones: yes.
  */
 bool page_mappable(uint64_t mfn);
+/* The same for all of [mfn, mfn + nr). */
+bool pages_mappable(uint64_t mfn, uint64_t nr);
 
 /*
  * How many PAGE_RAM frames a domain owns: allocated, assigned or claimed for it and not free again,

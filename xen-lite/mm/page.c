@@ -77,11 +77,24 @@ uint16_t page_owner(uint64_t mfn)
     return pg ? pg->owner : OWNER_IO;
 }
 
+#define MAPPABLE_USES (1u << PAGE_RESERVED | 1u << PAGE_RAM | 1u << PAGE_SHARED)
+
+bool pages_mappable(uint64_t mfn, uint64_t nr)
+{
+    const struct page *pg, *end;
+
+    if (mfn >= fa.nr)
+        return true;
+    pg = &fa.table[mfn];
+    for (end = pg + MIN(nr, fa.nr - mfn); pg < end; pg++)
+        if (!(MAPPABLE_USES >> pg->use & 1))
+            return false;
+    return true;
+}
+
 bool page_mappable(uint64_t mfn)
 {
-    const struct page *pg = page_of(mfn);
-
-    return !pg || pg->use == PAGE_RESERVED || pg->use == PAGE_RAM || pg->use == PAGE_SHARED;
+    return pages_mappable(mfn, 1);
 }
 
 uint64_t frame_find_owned(uint16_t owner, uint64_t from, uint64_t budget, uint64_t *next)

@@ -86,12 +86,7 @@ void p2m_end(struct p2m *p2m)
 
 static int check_frames(uint64_t mfn, uint64_t nr)
 {
-    uint64_t end = MIN(mfn + nr, frames_limit());
-
-    for (; mfn < end; mfn++)
-        if (!page_mappable(mfn))
-            return -EPERM;
-    return 0;
+    return pages_mappable(mfn, nr) ? 0 : -EPERM;
 }
 
 static int check_range(const struct p2m *p2m, uint64_t gfn, uint64_t nr)
