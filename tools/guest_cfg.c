@@ -228,6 +228,7 @@ static void read_cmdline(struct reader *r)
 static void read_kernel(struct reader *r)
 {
     const char *kernel = get_string(r, "kernel");
+    const char *ramdisk = get_string(r, "ramdisk");
 
     if (kernel == NULL && line_of(r, "kernel") == 0) {
         bad(r, "kernel", "kernel is missing");
@@ -235,7 +236,8 @@ static void read_kernel(struct reader *r)
         bad(r, "kernel", "kernel is empty");
     }
     r->cfg->kernel = copy_string(r, kernel);
-    r->cfg->ramdisk = copy_string(r, get_string(r, "ramdisk"));
+    /* An empty one is none: an override can take it away. */
+    r->cfg->ramdisk = copy_string(r, ramdisk != NULL && ramdisk[0] != '\0' ? ramdisk : NULL);
     read_cmdline(r);
 }
 

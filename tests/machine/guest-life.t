@@ -77,8 +77,7 @@ within 60 as_before; echo "KILLS $? $(state)"
 
 xl-lite create -q guest.cfg 'name="beside"'; within 300 said beside TICK
 mid=$(state)
-xl-lite create -q guest.cfg 'name="fuzz"' 'kernel="/boot/fuzz"' 'ramdisk=""' vcpus=1 memory=128 "cmdline=\"calls=$calls seed=$seed\""
-within 2000 said fuzz 'FUZZ-DONE\|FUZZ-EXCEPTION'; echo "FUZZ $?"
+xl-lite create -q guest.cfg 'name="fuzz"' 'kernel="/boot/fuzz"' 'ramdisk=""' vcpus=1 memory=128 "cmdline=\"calls=$calls seed=$seed\"" && within 1000 said fuzz 'FUZZ-DONE\|FUZZ-EXCEPTION'; echo "FUZZ $?"
 grep -a FUZZ $log/fuzz.log | tr -d '\r'
 t=$(ticks beside); within 120 sh -c "[ \$(grep -a -c TICK $log/beside.log) -gt $((t + 2)) ]"; echo "BESIDE $?"
 within 60 sh -c '! xl-lite list fuzz'; sleep 1; [ "$(state)" = "$mid" ]; echo "AFTER-FUZZ $? $(state) $mid"

@@ -111,6 +111,14 @@ static void test_everything(void **state)
     release();
 }
 
+static void test_no_ramdisk(void **state)
+{
+    (void)state;
+    accepts(BASE "ramdisk = \"/r\"\nramdisk = \"\"\n");
+    assert_null(cfg.ramdisk);
+    release();
+}
+
 static void test_cmdline_wins(void **state)
 {
     (void)state;
@@ -380,7 +388,7 @@ int main(void)
         cmocka_unit_test(test_minimal),
         cmocka_unit_test(test_everything),
         cmocka_unit_test(test_cmdline_wins),
-        cmocka_unit_test(test_cpus_forms), cmocka_unit_test(test_dedicated_cpus),
+        cmocka_unit_test(test_cpus_forms), cmocka_unit_test(test_no_ramdisk), cmocka_unit_test(test_dedicated_cpus),
         cmocka_unit_test(test_unknown_keys_warn),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_names),
