@@ -72,7 +72,7 @@ void frames_mark_dirty(uint64_t mfn, uint64_t nr);
 bool frames_are_clean(uint64_t mfn, uint64_t nr);
 /* Makes frames zeroes that have been taken off the lists and are nobody's yet. */
 void frames_clear(uint64_t mfn, uint64_t nr);
-/* Waits until no frames are being cleared, and lets none be until it is allowed again. Not in an interrupt's handler. */
+/* Waits, but not for ever, until no frames are being cleared, and lets none be until it is allowed again. */
 void frames_hold_scrubbing(void);
 void frames_allow_scrubbing(void);
 bool frames_scrubbing(void);

@@ -28,6 +28,11 @@ static inline void scrub_relax(void)
 #define UNIT_FRAMES (1UL << UNIT_ORDER)
 /* Units looked at in one call: the search must not keep others from the lock. */
 #define LOOK 64u
+/*
+ * Some tens of milliseconds. Who waits may hold a lock that an interrupt on the clearing CPU wants: then the wait must end,
+ * and 2 MiB seem to be in use.
+ */
+#define MAX_SPINS (1u << 20)
 
 /* A unit's bit shares its word with others', which may change without the lock. */
 static void set_clean(uint64_t unit)
@@ -112,7 +117,7 @@ bool frames_scrubbing(void)
 void frames_hold_scrubbing(void)
 {
     __atomic_add_fetch(&fa.hold, 1, __ATOMIC_SEQ_CST);
-    while (frames_scrubbing())
+    for (unsigned spins = 0; frames_scrubbing() && spins < MAX_SPINS; spins++)
         scrub_relax();
 }
 
