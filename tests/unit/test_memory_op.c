@@ -159,6 +159,13 @@ static void test_populate(void **state)
     assert_int_equal(reserve(dom0, XENMEM_populate_physmap, GUEST, &gfn, 1, 0), 0);
     gfn = 0x40000;
     assert_int_equal(reserve(dom0, XENMEM_populate_physmap, GUEST, &gfn, 1, 18), 0);
+    /* Whole gigabytes are not given back at once: nothing goes. */
+    owned = frames_owned(GUEST);
+    gfn = 0;
+    assert_int_equal(reserve(guest, XENMEM_decrease_reservation, DOMID_SELF, &gfn, 1, 18), 0);
+    assert_int_equal(reserve(dom0, XENMEM_decrease_reservation, GUEST, &gfn, 1, 10), 0);
+    assert_int_equal(frames_owned(GUEST), owned);
+    gfn = 0x40000;
     assert_int_equal(reserve(dom0, XENMEM_populate_physmap, GUEST, &gfn, 1, 3), 1);
     r.extent_start.p = &gfn;
     assert_int_equal(op(dom0, XENMEM_populate_physmap, &r), -EOPNOTSUPP);

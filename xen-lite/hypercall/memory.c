@@ -176,6 +176,15 @@ static long run_extents(struct reservation *res, unsigned cmd, uint64_t start)
     return (long)i;
 }
 
+/*
+ * Giving back goes page by page, and guests need no more than large pages: the largest order is for populating by the control
+ * domain.
+ */
+static unsigned max_order(const struct vcpu *v, unsigned cmd)
+{
+    return cmd == XENMEM_populate_physmap && v->domain->control ? POPULATE_MAX_ORDER : P2M_ORDER_2M;
+}
+
 static long reservation(struct vcpu *v, unsigned cmd, uint64_t arg, uint64_t start)
 {
     struct reservation res = { .v = v };
@@ -186,7 +195,7 @@ static long reservation(struct vcpu *v, unsigned cmd, uint64_t arg, uint64_t sta
         return (long)start;
     /* As Xen has it: what cannot be done at all is "0 extents", not an error. */
     if (res.r.nr_extents > MEMOP_START_MAX || start > res.r.nr_extents || !res.r.extent_start.p ||
-        res.r.extent_order > POPULATE_MAX_ORDER)
+        res.r.extent_order > max_order(v, cmd))
         return (long)start;
     if (cmd == XENMEM_populate_physmap && (res.r.mem_flags & XENMEMF_populate_on_demand))
         return -EOPNOTSUPP;

@@ -109,7 +109,7 @@ void frames_uncharge(uint16_t owner, uint64_t nr);
 /* Boot, once: from now on it is known which free memory is clean. */
 void frames_start_scrubbing(void);
 /*
- * Clears a piece of free memory (2 MiB), in steps between which it asks whether to go on. No lock held. False if there was
+ * Clears free memory, in steps between which it asks whether to go on. One CPU at a time. No lock held. False if there was
  * nothing to do.
  */
 #define SCRUB_STEP_FRAMES 16u

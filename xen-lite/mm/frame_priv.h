@@ -39,6 +39,7 @@ struct frame_allocator {
     uint64_t nr_units, next_unit;
     uint64_t to_look;  /* units to look at until it is known that there is nothing to clear */
     uint64_t scrubbing, scrubbing_low; /* free frames that are being cleared, and on no list */
+    bool freed;        /* since that clearing began: the search starts again */
     unsigned hold;     /* who wants no clearing to go on; atomic */
 };
 extern struct frame_allocator fa;

@@ -78,6 +78,7 @@ void frames_mark_dirty(uint64_t mfn, uint64_t nr)
     for (uint64_t unit = mfn >> UNIT_ORDER; unit <= (mfn + nr - 1) >> UNIT_ORDER; unit++)
         (void)test_and_clear_bit(fa.clean, (unsigned)unit);
     WRITE_ONCE(fa.to_look, fa.nr_units);
+    fa.freed = true;
 }
 
 bool frames_are_clean(uint64_t mfn, uint64_t nr)
@@ -126,34 +127,28 @@ void frames_allow_scrubbing(void)
     __atomic_sub_fetch(&fa.hold, 1, __ATOMIC_SEQ_CST);
 }
 
-/* A dirty unit that is free as a whole, off the lists; INVALID_MFN if none was met. Under the lock. */
-static uint64_t take_unit(void)
+static bool unit_is_dirty(uint64_t unit)
 {
-    for (unsigned i = 0; i < LOOK && fa.to_look; i++, fa.to_look--) {
-        uint64_t unit = fa.next_unit, mfn = unit << UNIT_ORDER, head;
-        unsigned order;
+    return !test_bit(fa.clean, (unsigned)unit);
+}
 
-        fa.next_unit = unit + 1 < fa.nr_units ? unit + 1 : 0;
-        if (test_bit(fa.clean, (unsigned)unit))
-            continue;
-        head = mfn < fa.nr ? frame_find_block(mfn) : INVALID_MFN;
-        if (head == INVALID_MFN || fa.table[head].order < UNIT_ORDER)
-            continue;
-        order = fa.table[head].order;
-        frame_list_pull(head);
-        while (order > UNIT_ORDER) {
-            uint64_t half;
+/*
+ * A free block with a dirty unit at fa.next_unit, taken off its list; INVALID_MFN if none was met. It is taken as it is: to
+ * split it would be to write links into memory that may never have been touched. Under the lock.
+ */
+static uint64_t take_dirty_block(void)
+{
+    for (unsigned i = 0; i < LOOK && fa.to_look; i++) {
+        uint64_t mfn = fa.next_unit << UNIT_ORDER, head = INVALID_MFN;
 
-            order--;
-            half = head + (1UL << order);
-            if (mfn < half) {
-                frame_list_push(half, order);
-            } else {
-                frame_list_push(head, order);
-                head = half;
-            }
+        if (unit_is_dirty(fa.next_unit) && mfn < fa.nr)
+            head = frame_find_block(mfn);
+        if (head != INVALID_MFN && fa.table[head].order >= UNIT_ORDER) {
+            frame_list_pull(head);
+            return head;
         }
-        return mfn;
+        fa.next_unit = fa.next_unit + 1 < fa.nr_units ? fa.next_unit + 1 : 0;
+        fa.to_look--;
     }
     return INVALID_MFN;
 }
@@ -168,32 +163,49 @@ static void make_zero(uint64_t *p, size_t bytes)
             memset(p, 0, 64);
 }
 
+static bool clear_unit(uint64_t unit, bool (*go_on)(void))
+{
+    uint64_t mfn = unit << UNIT_ORDER;
+
+    for (uint64_t done = 0; done < UNIT_FRAMES; done += SCRUB_STEP_FRAMES) {
+        if (!go_on() || READ_ONCE(fa.hold))
+            return false;
+        make_zero(mfn_to_virt(mfn + done), SCRUB_STEP_FRAMES << PAGE_SHIFT);
+    }
+    return true;
+}
+
 bool frames_scrub(bool (*go_on)(void))
 {
-    uint64_t mfn = INVALID_MFN, done = 0;
+    uint64_t head = INVALID_MFN, unit, end, nr;
+    unsigned order = 0;
 
     if (!READ_ONCE(fa.to_look) || READ_ONCE(fa.hold))
         return false;
     spin_lock(&fa.lock);
-    if (fa.clean && !READ_ONCE(fa.hold))
-        mfn = take_unit();
-    if (mfn != INVALID_MFN) {
-        fa.scrubbing += UNIT_FRAMES;
-        fa.scrubbing_low += mfn < MFN_4G ? UNIT_FRAMES : 0;
+    if (fa.clean && !READ_ONCE(fa.hold) && !fa.scrubbing)
+        head = take_dirty_block();
+    if (head != INVALID_MFN) {
+        order = fa.table[head].order;
+        fa.freed = false;
+        fa.scrubbing = 1UL << order;
+        fa.scrubbing_low = head < MFN_4G ? fa.scrubbing : 0;
     }
+    unit = fa.next_unit;
     spin_unlock(&fa.lock);
-    if (mfn == INVALID_MFN)
-        return go_on();
-    for (; done < UNIT_FRAMES && go_on() && !READ_ONCE(fa.hold); done += SCRUB_STEP_FRAMES)
-        make_zero(mfn_to_virt(mfn + done), SCRUB_STEP_FRAMES << PAGE_SHIFT);
+    if (head == INVALID_MFN)
+        return !frames_scrubbing() && READ_ONCE(fa.to_look) && go_on();
+    end = (head + (1UL << order)) >> UNIT_ORDER;
+    for (nr = 0; unit + nr < end; nr++) {
+        if (unit_is_dirty(unit + nr) && !clear_unit(unit + nr, go_on))
+            break;
+        set_clean(unit + nr);
+    }
     spin_lock(&fa.lock);
-    if (done >= UNIT_FRAMES)
-        set_clean(mfn >> UNIT_ORDER);
-    else
-        fa.to_look = fa.nr_units;
-    fa.scrubbing -= UNIT_FRAMES;
-    fa.scrubbing_low -= mfn < MFN_4G ? UNIT_FRAMES : 0;
-    frame_put_block(mfn, UNIT_ORDER);
+    fa.next_unit = unit + nr < fa.nr_units ? unit + nr : 0;
+    fa.to_look = fa.freed ? fa.nr_units : fa.to_look - MIN(nr, fa.to_look);
+    fa.scrubbing = fa.scrubbing_low = 0;
+    frame_put_block(head, order);
     spin_unlock(&fa.lock);
     return true;
 }
