@@ -128,8 +128,13 @@ static int publish(struct build *b, const struct guest_cfg *cfg,
     state.console_gfn = b->console_gfn;
     state.store = xl_store_works();
     state.creator = monitor;
-    if (xl_store_introduce(b->domid, cfg->name, state.uuid, b->store_gfn, b->store_port,
-                           cfg->memory_mb * 1024ull) != 0) {
+    if (xl_store_introduce(b->domid,
+                           &(struct xl_store_guest){ .name = cfg->name,
+                                                     .uuid = state.uuid,
+                                                     .memory_kb = cfg->memory_mb * 1024ull,
+                                                     .vcpus = cfg->vcpus,
+                                                     .maxvcpus = cfg->maxvcpus },
+                           b->store_gfn, b->store_port) != 0) {
         return -1;
     }
     return write_state(&state);

@@ -62,6 +62,7 @@ static bool write_records(const char *base, uint32_t domid, const char *name, co
            put(base, "control/shutdown", "", guests, 1) &&
            put(base, "control/feature-poweroff", "", guests, 1) &&
            put(base, "control/feature-reboot", "", guests, 1) &&
+           put(base, "control/feature-suspend", "", guests, 1) &&
            put(base, "device", NULL, read_only, 2) && put(base, "data", NULL, guests, 1) &&
            put(base, "memory", NULL, read_only, 2) &&
            (snprintf(number, sizeof(number), "%llu", (unsigned long long)memory_kb),
@@ -69,8 +70,24 @@ static bool write_records(const char *base, uint32_t domid, const char *name, co
            put(base, "memory/static-max", number, read_only, 2);
 }
 
-int xl_store_introduce(uint32_t domid, const char *name, const char *uuid, uint64_t gfn,
-                       uint32_t port, uint64_t memory_kb)
+/* Which vCPUs there are to begin with; the guest's hotplug driver asks. */
+static bool write_cpus(const char *base, uint32_t domid, unsigned online, unsigned max)
+{
+    struct xs_permissions read_only[] = { { .id = 0, .perms = XS_PERM_NONE },
+                                          { .id = domid, .perms = XS_PERM_READ } };
+    bool done = put(base, "cpu", NULL, read_only, 2);
+
+    for (unsigned i = 0; i < max && done; i++) {
+        char key[48];
+
+        snprintf(key, sizeof(key), "cpu/%u/availability", i);
+        done = put(base, key, i < online ? "online" : "offline", read_only, 2);
+    }
+    return done;
+}
+
+int xl_store_introduce(uint32_t domid, const struct xl_store_guest *guest, uint64_t gfn,
+                       uint32_t port)
 {
     char base[64];
 
@@ -78,7 +95,8 @@ int xl_store_introduce(uint32_t domid, const char *name, const char *uuid, uint6
         return 0;
     }
     snprintf(base, sizeof(base), "/local/domain/%u", domid);
-    if (!write_records(base, domid, name, uuid, memory_kb) ||
+    if (!write_records(base, domid, guest->name, guest->uuid, guest->memory_kb) ||
+        !write_cpus(base, domid, guest->vcpus, guest->maxvcpus) ||
         !xs_introduce_domain(store, domid, gfn, port)) {
         return xl_hv_error("xenstore does not take domain %u", domid);
     }

@@ -107,8 +107,13 @@ unsigned xl_shutdown_reason(const xc_domaininfo_t *info);
 bool xl_store_works(void);
 
 /* Introduces a guest. port is the guest's end. Returns 0 or -1 (said why). */
-int xl_store_introduce(uint32_t domid, const char *name, const char *uuid, uint64_t gfn,
-                       uint32_t port, uint64_t memory_kb);
+struct xl_store_guest {
+    const char *name, *uuid;
+    uint64_t memory_kb;
+    unsigned vcpus, maxvcpus;
+};
+int xl_store_introduce(uint32_t domid, const struct xl_store_guest *guest, uint64_t gfn,
+                       uint32_t port);
 void xl_store_forget(uint32_t domid);
 
 /* Reads or writes /local/domain/<domid>/<key>. The read value is the caller's to free, or NULL. */
