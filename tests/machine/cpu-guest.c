@@ -486,6 +486,7 @@ static void choose_call(void)
 
 void guest_main(void)
 {
+    outb(3, 0x2fb); /* eight bits a character */
     choose_call();
     static char plan[] = "1..00\n";
 

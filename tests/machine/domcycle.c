@@ -136,6 +136,9 @@ static int set_context(uint32_t domid, struct context *c)
     return xc_domain_hvm_setcontext(xch, domid, (uint8_t *)c, sizeof(*c));
 }
 
+/* What load() changes in the registers. */
+static void (*change_state)(struct hvm_hw_cpu *c);
+
 /* Puts code into the guest and makes its first vCPU ready to run it. */
 static int load(uint32_t domid, const uint8_t *code, size_t len)
 {
@@ -147,6 +150,8 @@ static int load(uint32_t domid, const uint8_t *code, size_t len)
     memcpy(page, code, len);
     xenforeignmemory_unmap(memory, page, 1);
     make_context(&c, 0);
+    if (change_state)
+        change_state(&c.cpu);
     return set_context(domid, &c);
 }
 
@@ -264,6 +269,94 @@ static void guests(void)
     check(run_guest(code_ports, sizeof(code_ports), data) == SHUTDOWN_poweroff &&
               (data[0] & 0xff) == 0xff && (data[1] & 0xff) == 0xff && data[2] == ~0u,
           "ports and unclaimed memory read as ones, writes are dropped");
+}
+
+/* ---- registers that no CPU would have ---- */
+
+static void bad_cs(struct hvm_hw_cpu *c)
+{
+    c->cs_arbytes = 0xc93; /* data */
+}
+
+static void bad_cs_limit(struct hvm_hw_cpu *c)
+{
+    c->cs_limit = 0xfffffffe; /* with granularity */
+}
+
+static void bad_tr(struct hvm_hw_cpu *c)
+{
+    c->tr_arbytes = 0;
+}
+
+static void bad_ldtr(struct hvm_hw_cpu *c)
+{
+    c->ldtr_arbytes = 0x93;
+}
+
+static void bad_ss(struct hvm_hw_cpu *c)
+{
+    c->ss_arbytes = 0xc99;
+}
+
+static void bad_mode(struct hvm_hw_cpu *c)
+{
+    c->rflags = 0x20000u;
+}
+
+static void bad_rip(struct hvm_hw_cpu *c)
+{
+    c->rip = 1ull << 40; /* in 32-bit code */
+}
+
+static void bad_dr7(struct hvm_hw_cpu *c)
+{
+    c->dr7 = 0xffff0000;
+}
+
+static void bad_event(struct hvm_hw_cpu *c)
+{
+    c->pending_vector = 0x80;
+    c->pending_type = 0; /* an interrupt, and RFLAGS.IF is clear */
+    c->pending_valid = 1;
+}
+
+static void bad_soft_event(struct hvm_hw_cpu *c)
+{
+    c->pending_vector = 0x80;
+    c->pending_type = 4;
+    c->pending_valid = 1;
+}
+
+/*
+ * CPUs differ in what they refuse to enter a guest with. Whatever becomes of the domain (its registers are refused, it
+ * crashes, or it does what its code says), it ends, and the machine goes on.
+ */
+static void states(void)
+{
+    static const struct {
+        const char *name;
+        void (*change)(struct hvm_hw_cpu *c);
+    } bad[] = {
+        { "CS is data", bad_cs },         { "CS limit", bad_cs_limit }, { "no TR", bad_tr },
+        { "LDTR is data", bad_ldtr },     { "SS is code", bad_ss },     { "virtual-8086", bad_mode },
+        { "RIP beyond 4 GiB", bad_rip },  { "DR7", bad_dr7 },           { "interrupt", bad_event },
+        { "software interrupt", bad_soft_event },
+    };
+
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char text[80];
+        int reason;
+
+        change_state = bad[i].change;
+        reason = run_guest(code_halt, sizeof(code_halt), NULL);
+        change_state = NULL;
+        snprintf(text, sizeof(text), "a guest with strange registers ends: %s", bad[i].name);
+        check(reason == -3 || reason == SHUTDOWN_crash || reason == SHUTDOWN_reboot ||
+                  reason == SHUTDOWN_poweroff,
+              text);
+        printf("# %s: %d\n", bad[i].name, reason);
+    }
+    check(run_guest(code_halt, sizeof(code_halt), NULL) == SHUTDOWN_poweroff, "a guest as it should be runs");
 }
 
 /* ---- refusals ---- */
@@ -594,6 +687,8 @@ int main(int argc, char **argv)
         give_up("open");
     if (!strcmp(what, "guests"))
         guests();
+    else if (!strcmp(what, "states"))
+        states();
     else if (!strcmp(what, "refused"))
         refused();
     else if (!strcmp(what, "foreign"))

@@ -27,11 +27,11 @@ results()
 }
 
 cat >"$tmp/script" <<SCRIPT
-for part in guests refused foreign many 'cycles $cycles' 'hostile $hostile'; do domcycle \$part || echo "not ok \$part ended with \$?"; done
+for part in guests states refused foreign many 'cycles $cycles' 'hostile $hostile'; do domcycle \$part || echo "not ok \$part ended with \$?"; done
 SCRIPT
 vm_timeout=600 vm --cpus 2 --memory 2G --add "$tmp/domcycle:/bin/domcycle" --script "$tmp/script"
 is "$status" 0 'domcycle runs'
-results 50
+results 61
 
 # ---- Linux guests under xl ----
 

@@ -3,6 +3,7 @@
 #
 # Environment: XEN_LITE_TEST_HYPERVISOR  runs the tests on this instead of xen-lite ('xen', 'none' or a file)
 #              XEN_LITE_TEST_MACHINE     scripts/vm's --machine (auto)
+#              XEN_LITE_TEST_OPTIONS     more options for scripts/vm, in words
 #              XEN_LITE_LONG             if set, the tests take their long form
 #              XEN_LITE_BUILD            the build directory
 
@@ -99,7 +100,7 @@ done_testing()
 # console's text in the file $serial.
 vm()
 {
-    local options=(--timeout "${vm_timeout:-120}" --machine "$machine")
+    local options=(--timeout "${vm_timeout:-120}" --machine "$machine" ${XEN_LITE_TEST_OPTIONS:-})
     [ -z "$hypervisor" ] || options+=(--hypervisor "$hypervisor")
     # Xen 4.17 gives a PVH control domain no devices behind a unit of three levels ("setup ... failed (-12)").
     [ "$hypervisor" != xen ] || options+=(--aw-bits 48)

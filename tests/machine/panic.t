@@ -13,7 +13,7 @@ unlike "$out" survived 'the control domain does not run on'
 like "$text" 'PANIC on CPU [01]: .*debug key C' 'the message, and the CPU'
 like "$text" 'rsp [0-9a-f]{16} +cr0 [0-9a-f]+' "the hypervisor's registers"
 like "$text" 'rax 0{14}23 ' "the guest's registers: it made the call sysctl (35)"
-like "$text" 'code: 0f 01 d9' "the guest's instruction"
+like "$text" 'code: 0f 01 (d9|c1)' "the guest's instruction"
 like "$text" 'do_sysctl\+0x[0-9a-f]+' 'the backtrace names do_sysctl'
 like "$text" 'hypercall_(call|dispatch)\+0x' 'and its caller'
 unlike "$text" '\[0x[0-9a-f]+\] \?' 'every address of the backtrace has a name'

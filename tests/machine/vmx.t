@@ -26,6 +26,11 @@ single-context-INVEPT vmx-invept-single-context
 RDTSCP-for-guests vmx-rdtscp-exit
 LIST
 
+for features in vmx-flexpriority vmx-vpid,vmx-eptad; do
+    ok "the virtual CPU does as it should without $features" \
+        env XEN_LITE_TEST_OPTIONS="$(without "$features" | tr '\n' ' ')" "$tests_dir/cpu.t"
+done
+
 while read -r feature reason; do
     vm_timeout=30
     vm --cpus 1 $(without "$feature") -- true

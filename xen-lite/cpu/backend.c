@@ -59,6 +59,8 @@ void cpu_exit_this(void)
 static void read_host_leaf(uint32_t leaf, uint32_t sub, struct cpuid_leaf *out)
 {
     cpuid(leaf, sub, &out->a, &out->b, &out->c, &out->d);
+    if (cpu_backend->cpuid_filter)
+        cpu_backend->cpuid_filter(leaf, sub, out);
 }
 
 static int policy_init(struct cpu_domain *cd, const struct cpu_domain_config *cfg)

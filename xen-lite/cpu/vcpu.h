@@ -16,6 +16,7 @@
 struct domain;
 struct vcpu;
 struct p2m;
+struct cpuid_leaf;
 struct cpuid_policy;
 
 /* General registers in the order of their encoding (Intel SDM vol. 2, table 3-1), index of regs.gpr. */
@@ -166,6 +167,8 @@ struct cpu_backend {
     const char *(*probe)(void);
     /* The largest pages that second-level tables may have: P2M_ORDER_* of p2m/p2m.h. */
     unsigned (*page_order)(void);
+    /* Takes from a leaf of the machine's CPUID what guests cannot use although the CPU has it. NULL: there is nothing. */
+    void (*cpuid_filter)(uint32_t leaf, uint32_t sub, struct cpuid_leaf *l);
     /* Turns the extension on for the calling CPU. 0 or -ENOMEM/-EIO. */
     int (*cpu_init)(void);
     /* Turns it off again, before a reboot. */

@@ -7,6 +7,7 @@
 
 #include "boot/asm_defs.h"
 #include "boot/exception.h"
+#include "cpu/cpuid.h"
 #include "cpu/x86.h"
 #include "domain/domain.h"
 #include "lib/assert.h"
@@ -20,6 +21,9 @@
 #include "vdev/vlapic.h"
 
 #define CPUID1_ECX_VMX BIT(5)
+#define CPUID7_EBX_INVPCID (1u << 10)
+#define CPUID7_ECX_RDPID (1u << 22)
+#define CPUID80000001_EDX_RDTSCP (1u << 27)
 
 struct vmx_cpu vmx_cpus[MAX_CPUS];
 
@@ -48,6 +52,19 @@ static unsigned vmx_page_order(void)
     if (vmx_caps.ept_vpid & EPT_CAP_1G)
         return P2M_ORDER_1G;
     return vmx_caps.ept_vpid & EPT_CAP_2M ? P2M_ORDER_2M : P2M_ORDER_4K;
+}
+
+/* Instructions that are undefined in guests without their control (SDM 26.3). */
+static void vmx_cpuid_filter(uint32_t leaf, uint32_t sub, struct cpuid_leaf *l)
+{
+    if (leaf == 7 && sub == 0) {
+        if (!(vmx_caps.ctl.proc2 & PROC2_RDTSCP))
+            l->c &= ~CPUID7_ECX_RDPID;
+        if (!(vmx_caps.ctl.proc2 & PROC2_INVPCID))
+            l->b &= ~CPUID7_EBX_INVPCID;
+    } else if (leaf == CPUID_EXT_BASE + 1 && !(vmx_caps.ctl.proc2 & PROC2_RDTSCP)) {
+        l->d &= ~CPUID80000001_EDX_RDTSCP;
+    }
 }
 
 /* ---- one CPU ---- */
@@ -392,6 +409,7 @@ const struct cpu_backend vmx_backend = {
     .hypercall_insn = { 0x0f, 0x01, 0xc1 }, /* VMCALL */
     .probe = vmx_probe,
     .page_order = vmx_page_order,
+    .cpuid_filter = vmx_cpuid_filter,
     .cpu_init = vmx_cpu_init,
     .cpu_exit = vmx_cpu_exit,
     .domain_init = vmx_domain_init,
