@@ -4,10 +4,10 @@
 # that is created, restarted and destroyed. Long form only, as Bochs takes minutes.
 . "$(dirname -- "$0")/lib.sh"
 
-long_form || [ "$machine" = bochs ] || skip_all 'takes ten minutes: long form only'
+long_form || [ "$test_machine" = bochs ] || skip_all 'takes ten minutes: long form only'
 [ -z "$hypervisor" ] || skip_all 'for xen-lite'
 image=$("$src_dir/scripts/build-image")
-machine=bochs
+test_machine=bochs
 vm_timeout=900
 
 "$tests_dir/guest-initrd" "$tmp/initrd" '

@@ -484,7 +484,7 @@ static void mmio(void)
     } while (0)
 
 /* Intel's call instruction is there, else AMD's. */
-static bool has_vmcall(void)
+static int has_vmcall(void)
 {
     unsigned a, b, c, d;
 

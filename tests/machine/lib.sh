@@ -12,7 +12,7 @@ src_dir=$(cd -- "$tests_dir/../.." && pwd)
 build_dir=${XEN_LITE_BUILD:-$src_dir/build}
 hypervisor=${XEN_LITE_TEST_HYPERVISOR:-}
 hypervisor_name=${hypervisor:-xen-lite}
-machine=${XEN_LITE_TEST_MACHINE:-auto}
+test_machine=${XEN_LITE_TEST_MACHINE:-auto}
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/xen-lite-test.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 
@@ -100,7 +100,7 @@ done_testing()
 # console's text in the file $serial.
 vm()
 {
-    local options=(--timeout "${vm_timeout:-120}" --machine "$machine" ${XEN_LITE_TEST_OPTIONS:-})
+    local options=(--timeout "${vm_timeout:-120}" --machine "$test_machine" ${XEN_LITE_TEST_OPTIONS:-})
     [ -z "$hypervisor" ] || options+=(--hypervisor "$hypervisor")
     # Xen 4.17 gives a PVH control domain no devices behind a unit of three levels ("setup ... failed (-12)").
     [ "$hypervisor" != xen ] || options+=(--aw-bits 48)

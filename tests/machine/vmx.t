@@ -3,7 +3,7 @@
 # VMX on CPUs that lack something: what is optional is done without, what is not is named.
 . "$(dirname -- "$0")/lib.sh"
 
-[ "$machine" = intel ] || skip_all 'for the Intel machine (XEN_LITE_TEST_MACHINE=intel)'
+[ "$test_machine" = intel ] || skip_all 'for the Intel machine (XEN_LITE_TEST_MACHINE=intel)'
 [ -z "$hypervisor" ] || skip_all 'for xen-lite'
 
 cpu=qemu64,vendor=GenuineIntel,+vmx,+pdpe1gb,+rdtscp,+rdrand

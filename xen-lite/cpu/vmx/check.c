@@ -16,9 +16,11 @@ struct check {
     bool long_mode, unrestricted;
 };
 
+/* A rule that goes for several registers is told once. */
 static void rule(struct check *k, bool holds, const char *text)
 {
-    if (holds)
+    if (holds || (k->out->nr && k->out->nr <= VMX_MAX_BROKEN &&
+                  !strcmp(k->out->rule[k->out->nr - 1], text)))
         return;
     if (k->out->nr < VMX_MAX_BROKEN)
         k->out->rule[k->out->nr] = text;
