@@ -11,6 +11,7 @@
 #include "cpu/exit.h"
 #include "domain/domain.h"
 #include "hypercall/handlers.h"
+#include "include/xenlite/xenlite.h"
 #include "irq/irq.h"
 #include "irq/lapic.h"
 #include "lib/errno.h"
@@ -35,6 +36,7 @@ static const hypercall_fn table[HYPERCALL_MAX] = {
     [__HYPERVISOR_hvm_op] = do_hvm_op,
     [__HYPERVISOR_sysctl] = do_sysctl,
     [__HYPERVISOR_domctl] = do_domctl,
+    [XENLITE_HYPERCALL] = do_xenlite_op,
 };
 
 /* Registers of the arguments: the public interface's arch-x86/xen-x86_64.h and xen-x86_32.h. */

@@ -16,6 +16,7 @@ hv_sources += xen-lite/hypercall/hypercall.c \
 	xen-lite/hypercall/platform_op.c \
 	xen-lite/hypercall/dominfo.c \
 	xen-lite/hypercall/sysctl.c \
+	xen-lite/hypercall/xenlite_op.c \
 	xen-lite/hypercall/domctl.c
 
 # What the tests of hypercalls share: the handlers and the model of what surrounds them.
@@ -38,6 +39,7 @@ tests_unit_libhc_a_SOURCES = tests/unit/hc_sim.c tests/unit/hc_sim.h \
 	xen-lite/hypercall/platform_op.c \
 	xen-lite/hypercall/dominfo.c \
 	xen-lite/hypercall/sysctl.c \
+	xen-lite/hypercall/xenlite_op.c \
 	xen-lite/hypercall/domctl.c
 tests_unit_libhc_a_CFLAGS = $(UNIT_CFLAGS)
 

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files behind xenlite_op share: one handler a subject. `op` is the hypervisor's copy; it is written back to the
+ * caller when the handler returns 0, or another result but HYPERCALL_RESTART after setting *copy_back.
+ */
+#ifndef XL_HYPERCALL_XENLITE_OP_H
+#define XL_HYPERCALL_XENLITE_OP_H
+
+#include "include/xenlite/xenlite.h"
+#include "lib/types.h"
+
+struct vcpu;
+
+long xenlite_trace_op(struct vcpu *v, struct xenlite_op *op, bool *copy_back);
+long xenlite_audit_op(struct vcpu *v, struct xenlite_op *op, bool *copy_back);
+long xenlite_pci_op(struct vcpu *v, struct xenlite_op *op, bool *copy_back);
+long xenlite_ioreq_op(struct vcpu *v, struct xenlite_op *op, bool *copy_back);
+
+#endif
