@@ -18,16 +18,17 @@
  * zero-terminated.
  */
 enum {
-    XENLITE_TRACE_regions = XENLITE_TRACE_FIRST, /* domid; struct xenlite_list of struct xenlite_trap_region */
+    XENLITE_TRACE_regions =
+        XENLITE_TRACE_FIRST, /* domid; struct xenlite_list of struct xenlite_trap_region */
     XENLITE_TRACE_functions, /* domid; struct xenlite_list of struct xenlite_trap_function */
     XENLITE_TRACE_registers, /* domid, arg: sbdf as the domain sees it; list of struct xenlite_trap_register */
-    XENLITE_TRACE_exits,     /* domid, arg: vCPU or XENLITE_ALL_VCPUS; list of struct xenlite_exit_count */
-    XENLITE_TRACE_rules,     /* list of struct xenlite_rule */
-    XENLITE_TRACE_handlers,  /* list of struct xenlite_handler: entry n is the one that records call n */
-    XENLITE_TRACE_denials,   /* the newest refusals, oldest first; list of struct xenlite_trap_record */
-    XENLITE_TRACE_start,     /* struct xenlite_trace_session */
-    XENLITE_TRACE_stop,      /* struct xenlite_trace_session */
-    XENLITE_TRACE_read,      /* struct xenlite_trace_read */
+    XENLITE_TRACE_exits, /* domid, arg: vCPU or XENLITE_ALL_VCPUS; list of struct xenlite_exit_count */
+    XENLITE_TRACE_rules, /* list of struct xenlite_rule */
+    XENLITE_TRACE_handlers, /* list of struct xenlite_handler: entry n is the one that records call n */
+    XENLITE_TRACE_denials, /* the newest refusals, oldest first; list of struct xenlite_trap_record */
+    XENLITE_TRACE_start,   /* struct xenlite_trace_session */
+    XENLITE_TRACE_stop,    /* struct xenlite_trace_session */
+    XENLITE_TRACE_read,    /* struct xenlite_trace_read */
     XENLITE_TRACE_capabilities, /* arg: sbdf of a physical function; list of struct xenlite_capability */
 };
 
@@ -49,13 +50,15 @@ struct xenlite_list {
 
 /* ---- counters ---- */
 
-#define XENLITE_TRAP_MMIO   0
-#define XENLITE_TRAP_PIO    1
+#define XENLITE_TRAP_MMIO 0
+#define XENLITE_TRAP_PIO  1
 /* In records only: */
 #define XENLITE_TRAP_CONFIG 2 /* a configuration register; addr is its number, sbdf the function */
-#define XENLITE_TRAP_DENY   3 /* a refusal beside the access's own record; rule, addr and value are its operands */
-#define XENLITE_TRAP_MSIX   4 /* an MSI-X table; addr is the offset in it, sbdf the function */
-#define XENLITE_TRAP_DECIDE 5 /* a device model's decision on a forwarded access: reason, and ns it took */
+#define XENLITE_TRAP_DENY                                                                          \
+    3 /* a refusal beside the access's own record; rule, addr and value are its operands */
+#define XENLITE_TRAP_MSIX 4 /* an MSI-X table; addr is the offset in it, sbdf the function */
+#define XENLITE_TRAP_DECIDE                                                                        \
+    5 /* a device model's decision on a forwarded access: reason, and ns it took */
 
 struct xenlite_trap_region {
     uint64_t first, last;                /* guest-physical addresses or ports, both included */
@@ -69,17 +72,18 @@ struct xenlite_trap_region {
 
 /* One PCI function of the domain. */
 struct xenlite_trap_function {
-    uint32_t sbdf;    /* as the domain sees it */
-    uint32_t hw_sbdf; /* the physical function, XENLITE_NO_DEVICE: virtual */
-    uint64_t reads, writes, denied;              /* configuration space */
-    uint64_t msi_binds, msi_failed;              /* messages bound, refused */
-    uint64_t msix_reads, msix_writes;            /* of the table */
-    uint64_t msix_mask_writes;                   /* of these: to a vector control */
+    uint32_t sbdf;                    /* as the domain sees it */
+    uint32_t hw_sbdf;                 /* the physical function, XENLITE_NO_DEVICE: virtual */
+    uint64_t reads, writes, denied;   /* configuration space */
+    uint64_t msi_binds, msi_failed;   /* messages bound, refused */
+    uint64_t msix_reads, msix_writes; /* of the table */
+    uint64_t msix_mask_writes;        /* of these: to a vector control */
     uint64_t msix_binds, msix_failed;
-    uint64_t neighbour_reads, neighbour_writes;  /* other registers on the table's or the pending bits' pages */
-    uint32_t registers;                          /* entries XENLITE_TRACE_registers has now */
-    uint16_t msix_entries;                       /* 0: no MSI-X */
-    uint8_t msi;                                 /* 1: has MSI */
+    uint64_t neighbour_reads,
+        neighbour_writes;  /* other registers on the table's or the pending bits' pages */
+    uint32_t registers;    /* entries XENLITE_TRACE_registers has now */
+    uint16_t msix_entries; /* 0: no MSI-X */
+    uint8_t msi;           /* 1: has MSI */
     uint8_t pad;
 };
 
@@ -96,7 +100,8 @@ struct xenlite_trap_register {
     uint8_t space;   /* XENLITE_SPACE_* */
     uint8_t managed; /* 1: the hypervisor emulates (part of) it */
     uint8_t pad[2];
-    char name[16];   /* of the first emulated register in it; "" if none. libxenlite knows the names of all others */
+    char name
+        [16]; /* of the first emulated register in it; "" if none. libxenlite knows the names of all others */
 };
 
 /* Where a function's capabilities lie: with them libxenlite names any register. */
@@ -105,7 +110,8 @@ struct xenlite_capability {
     uint16_t id;
     uint8_t extended; /* 1: an extended one */
     uint8_t version;  /* of an extended one */
-    uint16_t control; /* the first word behind id and link, for what depends on it (MSI: 64 bits, masks; PCIe: port type) */
+    uint16_t
+        control; /* the first word behind id and link, for what depends on it (MSI: 64 bits, masks; PCIe: port type) */
 };
 
 struct xenlite_exit_count {
@@ -148,7 +154,8 @@ struct xenlite_trap_record {
     uint8_t size;        /* bytes */
     uint8_t write;       /* 1: write */
     uint8_t disposition; /* XENLITE_DONE.. */
-    uint32_t reason;     /* of _DECIDE: the device model's own number, struct xenlite_ioreq_complete.reason */
+    uint32_t
+        reason; /* of _DECIDE: the device model's own number, struct xenlite_ioreq_complete.reason */
 };
 
 /*
@@ -175,9 +182,9 @@ struct xenlite_trace_read {
     uint64_t buffer; /* address of struct xenlite_trap_record[max] */
     uint32_t cpu;
     uint32_t max;
-    uint32_t nr;     /* OUT */
+    uint32_t nr; /* OUT */
     uint32_t pad;
-    uint64_t lost;   /* OUT: records since the last read for which there was no room */
+    uint64_t lost; /* OUT: records since the last read for which there was no room */
 };
 
 #endif
