@@ -749,17 +749,19 @@ static void test_guest_policy(void **state)
 static void test_recorded(void **state)
 {
     struct trap_record rec[4];
-    uint64_t lost = 0;
+    uint64_t lost = 0, token;
+    unsigned n;
 
     (void)state;
     nic();
     sim_boot();
-    assert_int_equal(record_start(), 0);
+    assert_int_equal(record_start(&token), 0);
     out(0xcf8, 4, 0x80000000 | NIC << 8 | 4);
     out(0xcfc, 2, 4);
     in(0xcfc, 4);
-    record_stop();
-    assert_int_equal(record_read(0, rec, 4, &lost), 3);
+    assert_int_equal(record_stop(token), 0);
+    assert_int_equal(record_read(token, 0, rec, 4, &n, &lost), 0);
+    assert_int_equal(n, 3);
     assert_int_equal(rec[0].kind, RECORD_PIO);
     assert_int_equal(rec[1].kind, RECORD_CONFIG);
     assert_int_equal(rec[1].sbdf, NIC);

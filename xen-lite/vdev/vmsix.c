@@ -141,8 +141,9 @@ static uint32_t table_dword(const struct vmsix *m, uint32_t off)
 
 int vmsix_table_read(struct vpci_dev *vd, uint32_t off, unsigned size, uint64_t *val)
 {
-    const struct vmsix *m = vd->msix;
+    struct vmsix *m = vd->msix;
 
+    m->entry[off / PCI_MSIX_ENTRY_SIZE].reads[off / 4 % 4]++;
     if (size == 8 && !(off & 7)) {
         *val = (uint64_t)table_dword(m, off + 4) << 32 | table_dword(m, off);
         return TRAP_DONE;
@@ -182,6 +183,7 @@ int vmsix_table_write(struct vpci_dev *vd, uint32_t off, unsigned size, uint64_t
     unsigned i = off / PCI_MSIX_ENTRY_SIZE;
     struct vmsix_entry *e = &m->entry[i];
 
+    e->writes[off / 4 % 4]++;
     if ((size != 4 && size != 8) || off & (size - 1))
         return vpci_deny(vd, DENY_MSIX_ALIGN, m->table + off, size);
     set_dword(m, e, off % PCI_MSIX_ENTRY_SIZE, (uint32_t)val);

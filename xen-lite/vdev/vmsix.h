@@ -23,6 +23,7 @@ struct vmsix_entry {
     struct girq *girq; /* NULL until first unmasked */
     bool bound;        /* address and data are what girq and the device's entry have */
     bool live;         /* unmasked in the device */
+    uint32_t reads[4], writes[4]; /* accesses by the domain, by dword */
 };
 
 /* Under vpci_dev.lock, where nothing else is said. */

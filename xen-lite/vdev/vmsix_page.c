@@ -6,6 +6,7 @@
 #include "lib/errno.h"
 #include "lib/mmio.h"
 #include "p2m/p2m.h"
+#include "trap/record.h"
 #include "vdev/vmsix.h"
 #include "vdev/vpci_engine.h"
 
@@ -117,6 +118,8 @@ static int table_access(struct vpci_dev *vd, uint64_t addr, unsigned size, bool 
 
     spin_lock(&vd->lock);
     m = vd->msix;
+    if (unlikely(READ_ONCE(record_listening)))
+        record_annotate(RECORD_MSIX, vd->sbdf, (uint32_t)(addr - m->table), 0);
     if (!vd->dead && m->reachable)
         res = write ? vmsix_table_write(vd, (uint32_t)(addr - m->table), size, *val)
                     : vmsix_table_read(vd, (uint32_t)(addr - m->table), size, val);

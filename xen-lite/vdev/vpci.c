@@ -10,6 +10,7 @@
 
 #include "lib/errno.h"
 #include "lib/string.h"
+#include "trap/record.h"
 #include "vdev/vpci_engine.h"
 
 /* flags of physdev_op pci_device_add */
@@ -86,6 +87,7 @@ int vpci_add_reg(struct vpci_dev *vd, const struct vpci_reg *reg)
         return -EEXIST;
     memmove(&vd->reg[at + 1], &vd->reg[at], (vd->nr_regs - at) * sizeof(*reg));
     vd->reg[at] = *reg;
+    vd->reg[at].handler = trap_handler_id(reg->name);
     vd->nr_regs++;
     for (unsigned i = vd->nr_regs; i-- > 0;)
         vd->map[vd->reg[i].offset / 4] = (uint8_t)(i + 1);

@@ -35,6 +35,7 @@ struct vpci_reg {
     /* NULL: the policy's default.  `val` is the whole register as it is to become. */
     void (*write)(struct vpci_dev *vd, const struct vpci_reg *reg, uint32_t val);
     const char *name; /* static string */
+    uint16_t handler; /* id of `name`; vpci_add_reg() fills it in */
 };
 
 #define VPCI_MAX_REGS 48
@@ -67,6 +68,10 @@ struct vpci_dev {
     struct vmsi *msi;   /* NULL: no capability */
     struct vmsix *msix; /* NULL: no usable capability */
     uint64_t reads, writes, denied; /* configuration accesses; relaxed atomics */
+    /* The same by the dword where they began; two CPUs at a time may lose one. */
+    struct {
+        uint32_t reads, writes;
+    } touched[PCI_CFG_EXT_SIZE / 4];
 };
 
 /* Registers outside of the map: one constant table a policy. */

@@ -154,7 +154,7 @@ static uint32_t reg_value(struct vpci_dev *vd, const struct vpci_reg *r)
 static inline void annotate(uint32_t sbdf, unsigned reg, const struct vpci_reg *r)
 {
     if (unlikely(READ_ONCE(record_listening)))
-        record_annotate(sbdf, (uint16_t)reg, r ? trap_handler_id(r->name) : 0);
+        record_annotate(RECORD_CONFIG, sbdf, reg, r ? r->handler : 0);
 }
 
 /* Lays `val`, a value of `size` bytes at register `at`, over the bytes of the access [reg, reg +
@@ -277,8 +277,10 @@ enum trap_result vpci_read(struct vpci *vpci, uint32_t sbdf, unsigned reg, unsig
     struct vpci_dev *vd = vpci_find(vpci, sbdf);
 
     annotate(sbdf, reg, NULL);
-    if (vd)
+    if (vd) {
         __atomic_fetch_add(&vd->reads, 1, __ATOMIC_RELAXED);
+        WRITE_ONCE(vd->touched[reg / 4].reads, vd->touched[reg / 4].reads + 1);
+    }
     if (likely(!vd || !managed(vd, reg)))
         return vpci->policy->read(vpci, vd, sbdf, reg, size, val);
     return managed_read(vpci, vd, reg, size, val);
@@ -306,8 +308,10 @@ enum trap_result vpci_write(struct vpci *vpci, uint32_t sbdf, unsigned reg, unsi
     annotate(sbdf, reg, NULL);
     if (unlikely(!vd))
         vd = find_for_write(vpci, sbdf, reg);
-    if (vd)
+    if (vd) {
         __atomic_fetch_add(&vd->writes, 1, __ATOMIC_RELAXED);
+        WRITE_ONCE(vd->touched[reg / 4].writes, vd->touched[reg / 4].writes + 1);
+    }
     if (likely(!vd || !managed(vd, reg)))
         return vpci->policy->write(vpci, vd, sbdf, reg, size, val);
     return managed_write(vpci, vd, reg, size, val);
