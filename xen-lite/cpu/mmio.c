@@ -233,6 +233,7 @@ void exit_npf(struct cpu_vcpu *c, const struct cpu_npf *npf)
     enum p2m_type type;
     uint64_t mfn = p2m_lookup(c->p2m, npf->gpa >> PAGE_SHIFT, &type, NULL);
 
+    c->exits[CPU_EXIT_memory]++;
     if (now_allowed(npf, mfn, type) && !(npf->present && npf->fetch)) {
         if (npf->present)
             cpu_backend->flush_tlb(c);

@@ -260,6 +260,11 @@ uint16_t trap_handler_id(const char *name)
     return (uint16_t)i;
 }
 
+unsigned trap_nr_handlers(void)
+{
+    return READ_ONCE(nr_handlers);
+}
+
 const char *trap_handler_name(uint16_t id)
 {
     return id < READ_ONCE(nr_handlers) ? handler_names[id] : handler_names[0];

@@ -124,5 +124,7 @@ void trap_dump_last(void);
  */
 uint16_t trap_handler_id(const char *name);
 const char *trap_handler_name(uint16_t id);
+/* Ids that are in use: 0..n-1. */
+unsigned trap_nr_handlers(void);
 
 #endif

@@ -48,6 +48,11 @@ const char *deny_sentence(enum deny_rule rule)
     return rule < DENY_NR_RULES ? rules[rule].sentence : "?";
 }
 
+int deny_errno(enum deny_rule rule)
+{
+    return rule < DENY_NR_RULES ? rules[rule].err : 0;
+}
+
 uint64_t deny_count(enum deny_rule rule)
 {
     return rule < DENY_NR_RULES ? READ_ONCE(counts[rule]) : 0;

@@ -47,5 +47,7 @@ int deny(enum deny_rule rule, uint16_t domid, uint32_t sbdf, uint64_t a, uint64_
 const char *deny_name(enum deny_rule rule);
 const char *deny_sentence(enum deny_rule rule);
 uint64_t deny_count(enum deny_rule rule);
+/* Positive. */
+int deny_errno(enum deny_rule rule);
 
 #endif
