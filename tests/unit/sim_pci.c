@@ -10,6 +10,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "mm/phys.h"
+#include "sim_guest.h"
 #include "trap/reclaim.h"
 
 struct sim_function sim_functions[SIM_MAX_FUNCTIONS];
@@ -260,6 +261,8 @@ int p2m_map_range(struct p2m *p2m, uint64_t gfn, uint64_t mfn, uint64_t nr, enum
     uint64_t i, n = MIN(nr, (uint64_t)300); /* as if more took too long */
 
     (void)p2m;
+    if (sim_guest_on)
+        return sim_guest_map_range(gfn, mfn, nr, type, done);
     ASSERT(gfn == mfn && type == P2M_MMIO_DIRECT && nr);
     *done = 0;
     if (sim_p2m_fails)
@@ -280,6 +283,8 @@ int p2m_unmap(struct p2m *p2m, uint64_t gfn, uint64_t nr, uint64_t *done)
     sim_unmaps++;
     (void)p2m;
     ASSERT(nr);
+    if (sim_guest_on)
+        return sim_guest_unmap(gfn, nr, done);
     for (uint64_t i = 0; i < n; i++)
         if (in_map(gfn + i)) {
             ASSERT(frames[gfn + i] == P2M_NONE || frames[gfn + i] == P2M_MMIO_DIRECT);
@@ -292,6 +297,8 @@ int p2m_unmap(struct p2m *p2m, uint64_t gfn, uint64_t nr, uint64_t *done)
 uint64_t p2m_lookup(const struct p2m *p2m, uint64_t gfn, enum p2m_type *type, unsigned *order)
 {
     (void)p2m;
+    if (sim_guest_on)
+        return sim_guest_lookup(gfn, type, order);
     *type = in_map(gfn) ? (enum p2m_type)frames[gfn] : P2M_NONE;
     *order = in_map(gfn) ? 0 : 18;
     return *type == P2M_NONE ? INVALID_MFN : gfn;

@@ -19,6 +19,7 @@
 #include "mm/frame.h"
 #include "mm/heap.h"
 #include "mm/phys.h"
+#include "vdev/vroot.h"
 
 struct list_head domain_list = LIST_HEAD_INIT(domain_list);
 struct domain *control_domain;
@@ -346,6 +347,8 @@ void domain_free(struct domain *d)
         frame_free(domain_shared_info_mfn(d), 0);
     if (d->cpu.io_bitmap)
         cpu_domain_destroy(&d->cpu);
+    vroot_destroy(d);
+    vioapic_destroy_all(&d->vapic);
     trap_table_destroy(&d->traps);
     iommu_domain_destroy(&d->iommu);
     p2m_destroy(&d->p2m);

@@ -15,6 +15,8 @@
 #include "irq/girq.h"
 #include "lib/printf.h"
 #include "vdev/pci.h"
+#include "vdev/pci_topo.h"
+#include "vdev/vroot.h"
 
 /* ---- boot/ ---- */
 
@@ -37,6 +39,26 @@ struct trap_table *vcpu_trap_table(struct vcpu *v)
 unsigned vcpu_trap_id(const struct vcpu *v)
 {
     return v->id;
+}
+
+struct p2m *domain_p2m(struct domain *d)
+{
+    return &d->p2m;
+}
+
+struct trap_table *domain_traps(struct domain *d)
+{
+    return &d->traps;
+}
+
+uint16_t domain_id(const struct domain *d)
+{
+    return d->domid;
+}
+
+bool domain_has_started(const struct domain *d)
+{
+    return READ_ONCE(d->started);
 }
 
 struct vapic_bus *domain_vapic(struct domain *d)

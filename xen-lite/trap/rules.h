@@ -21,6 +21,9 @@
     X(BAR_FORBIDDEN, EPERM, "BAR at a, size b, overlaps memory that must not be mapped")           \
     X(BAR_P2M, ENOMEM, "mapping the BAR at a of size b failed in the page table")                  \
     X(BAR_TRAP, EEXIST, "the page a of an interrupt table cannot be trapped")                      \
+    X(BAR_WINDOW, EPERM, "BAR at a, size b, is outside of the root's windows")                     \
+    X(BAR_OVERLAP, EEXIST, "BAR at a, size b, is in the way of another BAR")                       \
+    X(CONFIG_FILTERED, EPERM, "write of b to register a of a capability that guests do not have")  \
     X(BUS_RENUMBER, EBUSY, "bus numbers a of a bridge with known functions behind it kept")        \
     X(VF_UNSUPPORTED, EOPNOTSUPP, "virtual functions cannot be added yet")                         \
     X(MSI_BIND, EINVAL, "message with address a and data b cannot be delivered")                   \

@@ -100,6 +100,10 @@ const volatile uint8_t *pci_conf_window(uint32_t sbdf);
 /* True if registers from 256 on can be reached. */
 bool pci_has_ext_config(uint32_t sbdf);
 
+/* Ports of a device's BAR: size 1, 2 or 4. */
+uint32_t pci_port_read(uint16_t port, unsigned size);
+void pci_port_write(uint16_t port, unsigned size, uint32_t val);
+
 /* ---- functions ---- */
 
 /* One more bus that the scan starts from; bus 0 of segment 0 always is. */

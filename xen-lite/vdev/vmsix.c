@@ -230,18 +230,20 @@ static void control_write(struct vpci_dev *vd, const struct vpci_reg *reg, uint3
 int vmsix_map(struct vpci_dev *vd)
 {
     const struct pci_msix_info *info = &vd->pdev->msix;
+    uint64_t hw_table = vd->pdev->bar[info->table_bar].addr + info->table_offset;
+    uint64_t hw_pba = vd->pdev->bar[info->pba_bar].addr + info->pba_offset;
     struct vmsix *m = vd->msix;
 
     int rc;
 
     if (!pci_msix_in_bars(vd->pdev))
         return 0; /* its BAR was made smaller */
-    m->table = vd->pdev->bar[info->table_bar].addr + info->table_offset;
-    m->pba = vd->pdev->bar[info->pba_bar].addr + info->pba_offset;
-    if (pci_reserved(m->table, m->table + m->table_len - 1) ||
-        pci_reserved(m->pba, m->pba + m->pba_len - 1))
+    m->table = vpci_bar_gpa(vd, info->table_bar) + info->table_offset;
+    m->pba = vpci_bar_gpa(vd, info->pba_bar) + info->pba_offset;
+    if (pci_reserved(hw_table, hw_table + m->table_len - 1) ||
+        pci_reserved(hw_pba, hw_pba + m->pba_len - 1))
         return 0;
-    m->hw_table = pci_window(m->table, m->table_len);
+    m->hw_table = pci_window(hw_table, m->table_len);
     rc = m->hw_table ? vmsix_pages_get(vd, info->table_bar, m->table, m->table_len) : -ENOSPC;
     if (!rc)
         rc = vmsix_pages_get(vd, info->pba_bar, m->pba, m->pba_len);

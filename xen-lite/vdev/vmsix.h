@@ -54,11 +54,11 @@ struct vmsix_owner {
 /* A page of device memory that holds a table or pending bits: one trapped region of the domain. */
 struct vmsix_page {
     struct list_head link; /* in vpci->pages */
-    uint64_t gfn;
-    volatile uint8_t *va; /* of the device's page */
+    uint64_t first;        /* guest-physical: of the page, or where a smaller BAR begins in it */
+    volatile uint8_t *va;  /* of the device's memory behind `first` */
     struct vpci *vpci;
     struct trap_region *region;
-    spinlock_t lock; /* owner[]; nothing is taken under it */
+    spinlock_t lock; /* owner[], and accesses to owners' registers; nothing is taken under it */
     struct vmsix_owner owner[VMSIX_PAGE_OWNERS];
 };
 

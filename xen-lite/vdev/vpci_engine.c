@@ -8,6 +8,8 @@
 #include "lib/errno.h"
 #include "trap/record.h"
 #include "vdev/pci_mmcfg.h"
+#include "vdev/vpci_guest.h"
+#include "vdev/vroot.h"
 
 static inline uint32_t bytes_mask(unsigned size)
 {
@@ -96,10 +98,8 @@ static enum trap_result guest_read(struct vpci *vpci, struct vpci_dev *vd, uint3
                                    unsigned reg, unsigned size, uint32_t *val)
 {
     (void)sbdf;
-    if (vd) {
-        *val = vpci_raw_read(vd->hw_sbdf, reg, size);
-        return TRAP_DONE;
-    }
+    if (likely(vd))
+        return vd->virt ? vroot_read(vd, reg, size, val) : vpci_guest_read(vd, reg, size, val);
     __atomic_fetch_add(&vpci->absent_reads, 1, __ATOMIC_RELAXED);
     *val = bytes_mask(size);
     return TRAP_DONE;
@@ -109,11 +109,10 @@ static enum trap_result guest_write(struct vpci *vpci, struct vpci_dev *vd, uint
                                     unsigned reg, unsigned size, uint32_t val)
 {
     (void)sbdf;
-    (void)reg;
-    (void)size;
-    (void)val;
+    if (vd && vd->virt)
+        return vroot_write(vd, reg, size, val);
     if (vd)
-        return TRAP_FORWARD;
+        return vpci_guest_may_write(vd, reg, size, val) ? TRAP_FORWARD : TRAP_DENIED;
     __atomic_fetch_add(&vpci->absent_writes, 1, __ATOMIC_RELAXED);
     return TRAP_DROPPED;
 }
