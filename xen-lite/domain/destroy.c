@@ -59,6 +59,12 @@ static int silence(struct domain *d)
 }
 
 static int give_back_mappings(struct domain *d)
+/* Before its memory: what a device may write to must not have another owner. */
+static int give_back_devices(struct domain *d)
+{
+    return pt_release_all(d, &d->destroy.wake_ns) ? -ERESTART : 0;
+}
+
 {
     return grant_release_mappings(d);
 }
@@ -92,7 +98,7 @@ static int linger(struct domain *d)
 }
 
 static int (*const steps[])(struct domain *d) = {
-    stop, silence, give_back_mappings, give_back_memory, linger,
+    stop, silence, give_back_devices, give_back_mappings, give_back_memory, linger,
 };
 
 int domain_destroy(struct domain *d)

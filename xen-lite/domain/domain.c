@@ -203,6 +203,8 @@ static int domain_init_parts(struct domain *d, const struct domain_config *cfg)
     trap_table_init(&d->traps, d->domid);
     vapic_bus_init(&d->vapic, d);
     err = cpu_domain_init(&d->cpu, &(struct cpu_domain_config){
+    pt_domain_init(&d->pt);
+    ioreq_domain_init(&d->ioreq, d, d->domid);
                                        .domid = d->domid,
                                        .nr_vcpus = cfg->max_vcpus,
                                        .addr_bits = iommu_address_bits(),

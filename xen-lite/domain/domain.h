@@ -15,6 +15,7 @@
 #include <xen/xen.h>
 
 #include "cpu/vcpu.h"
+#include "domain/passthrough.h"
 #include "hypercall/evtchn.h"
 #include "hypercall/grant.h"
 #include "hypercall/params.h"
@@ -64,6 +65,7 @@ struct domain_destroy {
     bool busy;                 /* some CPU works on it; atomic */
     bool lingering;            /* done, but others still hold frames; under the list lock */
     struct list_head link;     /* in the list of lingering or dead domains; under the list lock */
+    uint64_t wake_ns;          /* nothing to do before: a device is being reset */
 };
 
 struct domain {
@@ -90,6 +92,8 @@ struct domain {
     struct vpci vpci;
     struct evtchn_table evtchn;
     struct grant_table grants;
+    struct passthrough pt;
+    struct ioreq_domain ioreq;
     struct hvm_params hvm_params;
     struct domain_watchdog watchdog;
     struct domain_assist assist;
@@ -147,7 +151,8 @@ int domain_create(const struct domain_config *cfg, struct domain **out);
 uint16_t domain_free_id(void);
 
 /*
- * domain/destroy.c: stops the domain for good and takes back what it has, in pieces: -ERESTART until done, then 0. The
+ * domain/destroy.c: stops the domain for good and takes back what it has, in pieces: -ERESTART until done, then 0; with
+ * d->destroy.wake_ns in the future, nothing can be done before that. The
  * domain stays in the list, dying, while others hold its frames or grants; then it goes, with VIRQ_DOM_EXC to the control
  * domain. -EINVAL for the control domain. The caller holds a reference and is not a vCPU of d.
  */

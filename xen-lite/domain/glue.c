@@ -86,7 +86,8 @@ int domain_pci_found(struct domain *d, struct pci_dev *pdev)
 {
     if (!iommu_present())
         return 0;
-    return iommu_attach(&d->iommu, pdev->sbdf);
+    pci_enable_acs(pdev);
+    return pci_dma_attach(&d->iommu, pdev);
 }
 
 void domain_pci_gone(struct domain *d, struct pci_dev *pdev)

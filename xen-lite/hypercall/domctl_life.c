@@ -189,9 +189,12 @@ static long destroydomain(struct vcpu *v, struct domain *d)
 
     if (d == v->domain)
         return -EINVAL;
+    vtime_end_nap(v);
     do
         rc = domain_destroy(d);
-    while (rc == -ERESTART && !hypercall_preempt(v));
+    while (rc == -ERESTART && deadline_passed(d->destroy.wake_ns) && !hypercall_preempt(v));
+    if (rc == -ERESTART && !deadline_passed(d->destroy.wake_ns))
+        vtime_nap(v, d->destroy.wake_ns);
     return rc == -ERESTART ? HYPERCALL_RESTART : rc;
 }
 

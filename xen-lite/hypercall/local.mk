@@ -17,6 +17,9 @@ hv_sources += xen-lite/hypercall/hypercall.c \
 	xen-lite/hypercall/dominfo.c \
 	xen-lite/hypercall/sysctl.c \
 	xen-lite/hypercall/xenlite_op.c \
+	xen-lite/hypercall/pci_op.c \
+	xen-lite/hypercall/dm_op.c \
+	xen-lite/hypercall/ioreq_op.c \
 	xen-lite/hypercall/domctl.c
 
 # What the tests of hypercalls share: the handlers and the model of what surrounds them.

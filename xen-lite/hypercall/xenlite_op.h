@@ -19,4 +19,12 @@ __weak_handler long xenlite_audit_op(struct vcpu *v, struct xenlite_op *op, bool
 __weak_handler long xenlite_pci_op(struct vcpu *v, struct xenlite_op *op, bool *copy_back);
 __weak_handler long xenlite_ioreq_op(struct vcpu *v, struct xenlite_op *op, bool *copy_back);
 
+struct pt_request;
+struct pt_result;
+/*
+ * Runs a transaction of domain/passthrough.h for v: 0 and *res, or HYPERCALL_RESTART after v has been put to sleep for as long as
+ * there is nothing to do.
+ */
+long pt_hypercall(struct vcpu *v, const struct pt_request *req, struct pt_result *res);
+
 #endif

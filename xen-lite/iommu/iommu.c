@@ -286,6 +286,13 @@ struct vtd_unit *iommu_unit_of(uint32_t sbdf)
     return unit < 0 ? NULL : &iommu.unit[unit];
 }
 
+int iommu_unit_for(uint32_t sbdf)
+{
+    const struct vtd_unit *u = iommu_unit_of(sbdf);
+
+    return u ? (int)u->id : -ENODEV;
+}
+
 bool iommu_unit_mmio(unsigned n, paddr_t *start_pa, size_t *len)
 {
     if (!iommu.ready || !unit_index(n))

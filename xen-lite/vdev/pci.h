@@ -79,6 +79,7 @@ struct pci_dev {
     bool resizable; /* has the resizable BAR capability: sizes may change while decoding is off */
     bool decode;    /* it decodes memory as far as we know; kept by vPCI once it has an owner */
     bool hidden;    /* owned by the hypervisor: no domain gets at it */
+    bool held;      /* changes hands, or is nobody's on purpose: no domain finds it by itself */
     struct domain *owner; /* NULL: nobody; set and cleared by vPCI */
 };
 
@@ -154,6 +155,8 @@ static inline uint32_t pci_msix_pba_len(const struct pci_msix_info *m)
 volatile uint8_t *pci_window(paddr_t pa, size_t len);
 /* Offset of a capability, 0: none.  Bounded even if the list loops. */
 uint8_t pci_find_cap(uint32_t sbdf, uint8_t id);
+/* Offset of an extended capability, 0: none, or out of reach.  Bounded as well. */
+uint16_t pci_find_ext_cap(uint32_t sbdf, uint16_t id);
 /* Known functions that are hidden. */
 extern unsigned pci_nr_hidden;
 /* Takes a known function out of every domain's reach.  0, -ENODEV, -EBUSY.  At boot. */

@@ -263,7 +263,7 @@ static int discover_locked(struct vpci *vpci, uint32_t sbdf)
         return rc;
     if (pdev->hidden)
         return -EPERM;
-    if (pdev->owner)
+    if (pdev->owner || pdev->held)
         return pdev->owner == vpci->domain ? 0 : -EBUSY;
     rc = domain_pci_found(vpci->domain, pdev);
     if (rc)

@@ -33,6 +33,7 @@
 /* The guest's IO-APIC. INTx of slot n, pin 0..3 (INTA..INTD), as _PRT says it. */
 #define XENLITE_PCI_IOAPIC_BASE 0xfec00000u
 #define XENLITE_PCI_IOAPIC_PINS 24
+#define XENLITE_PCI_IOAPIC_ID   1 /* vCPUs have the even ids */
 #define XENLITE_PCI_INTX_GSI_BASE 16
 #define XENLITE_PCI_INTX_GSI(slot, pin) (XENLITE_PCI_INTX_GSI_BASE + ((slot) + (pin)) % 4)
 
@@ -96,8 +97,9 @@ enum xenlite_pci_stage {
  * attach: gives the function to `domid`: from nobody or from the control domain (whose driver the toolstack has unbound). With
  *   domid 0 it goes (back) from nobody to the control domain. With XENLITE_PCI_GROUP all endpoints of the group move; they
  *   become functions 0.. of the slot, in ascending order.
- * detach: takes it from `domid`: reset, then the control domain's again, or nobody's with XENLITE_PCI_TO_NOBODY. With domid 0
- *   it goes from the control domain to nobody (assignable). A detach takes the whole group: what moved together.
+ * detach: takes it from `domid`, resets it and gives it back to where it came from: the control domain, or nobody if it was
+ *   nobody's, as always with XENLITE_PCI_TO_NOBODY. What moved together goes back together: all functions of the slot. With
+ *   domid 0 it goes from the control domain to nobody (assignable), alone or with the rest of its group (XENLITE_PCI_GROUP).
  *
  * Returns 0, or the errno of the rule that refused; then and on success the fields OUT are valid. Takes up to seconds (a
  * reset); the calling vCPU sleeps in between.
