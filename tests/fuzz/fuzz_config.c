@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* FUZZ_SOURCES: xen-lite/trap/trap.c xen-lite/trap/reclaim.c xen-lite/trap/record.c xen-lite/trap/rules.c xen-lite/vdev/pci.c xen-lite/vdev/pci_probe.c xen-lite/vdev/vpci.c xen-lite/vdev/vpci_engine.c xen-lite/vdev/vpci_access.c xen-lite/vdev/vpci_header.c xen-lite/vdev/vpci_bars.c xen-lite/vdev/vpci_cap.c xen-lite/vdev/vmsi.c xen-lite/vdev/vmsix.c xen-lite/vdev/vmsix_page.c tests/unit/sim_pci.c tests/unit/sim.c */
+/* FUZZ_SOURCES: xen-lite/trap/trap.c xen-lite/trap/reclaim.c xen-lite/trap/record.c xen-lite/trap/rules.c xen-lite/vdev/pci.c xen-lite/vdev/pci_probe.c xen-lite/vdev/vpci.c xen-lite/vdev/vpci_engine.c xen-lite/vdev/vpci_access.c xen-lite/vdev/vpci_header.c xen-lite/vdev/vpci_bars.c xen-lite/vdev/vpci_cap.c xen-lite/vdev/vmsi.c xen-lite/vdev/vmsix.c xen-lite/vdev/vmsix_page.c xen-lite/vdev/ioreq.c xen-lite/vdev/ioreq_server.c xen-lite/vdev/ioreq_finish.c tests/unit/sim_ioreq.c tests/unit/sim_pci.c tests/unit/sim.c */
 /*
  * Random configuration and memory accesses of a control domain to a few functions, with hot plug, resets
  * and allocation failures in between.  Whatever it does: no crash, no page with an interrupt table and

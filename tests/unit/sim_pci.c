@@ -385,13 +385,13 @@ struct sim_girq *sim_girq_of_message(uint64_t addr, uint32_t data)
 
 struct trap_table *vcpu_trap_table(struct vcpu *v)
 {
-    return (struct trap_table *)v;
+    (void)v;
+    return &sim_traps;
 }
 
 unsigned vcpu_trap_id(const struct vcpu *v)
 {
-    (void)v;
-    return 0;
+    return ((const struct sim_vcpu *)v)->id;
 }
 
 struct vpci *domain_vpci(struct domain *d)
@@ -434,6 +434,7 @@ void sim_reset(void)
     trap_table_init(&sim_traps, 0);
     memset(&sim_p2m, 0, sizeof(sim_p2m));
     sim_p2m.max_gfn = BIT(39 - PAGE_SHIFT) - 1;
+    sim_ioreq_reset(SIM_DOMAIN);
     if (vpci_init(&sim_vpci, SIM_DOMAIN, 0, &sim_traps, &sim_p2m, &vpci_policy_control))
         abort();
 }
@@ -457,6 +458,7 @@ void sim_finish(void)
     uint32_t sbdf;
 
     vpci_destroy(&sim_vpci);
+    sim_ioreq_finish();
     while (pci_for_each(collect, &sbdf))
         ASSERT(!pci_remove(sbdf));
     ASSERT(!sim_nr_mapped());

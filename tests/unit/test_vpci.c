@@ -726,6 +726,7 @@ static void test_multi_function_and_loops(void **state)
 static void test_guest_policy(void **state)
 {
     struct sim_function *f = nic();
+    uint16_t server;
     uint64_t raw;
     uint32_t val;
 
@@ -737,6 +738,8 @@ static void test_guest_policy(void **state)
     sim_boot();
     assert_int_equal(sim_nr_mapped(), 0);
     assert_int_equal(cfg_read(NIC, 0, 4), 0x10d38086);
+    assert_int_equal(vpci_write(&sim_vpci, NIC, 0x3c, 1, 9), TRAP_DROPPED); /* nobody to ask */
+    assert_int_equal(ioreq_server_create(&sim_ioreq, 0, &server), 0);
     assert_int_equal(vpci_write(&sim_vpci, NIC, 0x3c, 1, 9), TRAP_FORWARD);
     assert_int_equal(f->config[0x3c], 0);
     raw = sim_raw_accesses;

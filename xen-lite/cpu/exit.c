@@ -183,7 +183,10 @@ static __attribute__((noinline)) int port_undecided(struct cpu_vcpu *c, uint16_t
                                                     unsigned size, bool write, uint64_t *val,
                                                     enum trap_result res)
 {
-    if (res == TRAP_FORWARD || res == TRAP_RETRY)
+    /* A forwarded write is on its way: the vCPU goes no further until it has arrived. */
+    if (res == TRAP_FORWARD)
+        return write ? 0 : -1;
+    if (res == TRAP_RETRY)
         return -1;
     port_default(c, port, size, write, val);
     return 0;

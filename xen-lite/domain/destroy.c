@@ -54,17 +54,18 @@ static int silence(struct domain *d)
         timer_cancel_sync(&v->vlapic.timer);
     }
     watchdog_destroy(d);
+    ioreq_domain_destroy(&d->ioreq);
     evtchn_domain_destroy(d);
     return 0;
 }
 
-static int give_back_mappings(struct domain *d)
 /* Before its memory: what a device may write to must not have another owner. */
 static int give_back_devices(struct domain *d)
 {
     return pt_release_all(d, &d->destroy.wake_ns) ? -ERESTART : 0;
 }
 
+static int give_back_mappings(struct domain *d)
 {
     return grant_release_mappings(d);
 }

@@ -155,6 +155,7 @@ static int vcpu_create(struct domain *d, unsigned id)
         cpu_backend->set_tsc_offset(&v->cpu, v->cpu.tsc_offset);
     }
     d->vcpu[id] = v;
+    ioreq_vcpu_init(&v->ioreq, &d->ioreq, v, id);
     evtchn_vcpu_init(v);
     vtime_init(v);
     return 0;
@@ -202,9 +203,9 @@ static int domain_init_parts(struct domain *d, const struct domain_config *cfg)
         return err;
     trap_table_init(&d->traps, d->domid);
     vapic_bus_init(&d->vapic, d);
-    err = cpu_domain_init(&d->cpu, &(struct cpu_domain_config){
     pt_domain_init(&d->pt);
     ioreq_domain_init(&d->ioreq, d, d->domid);
+    err = cpu_domain_init(&d->cpu, &(struct cpu_domain_config){
                                        .domid = d->domid,
                                        .nr_vcpus = cfg->max_vcpus,
                                        .addr_bits = iommu_address_bits(),
@@ -337,6 +338,7 @@ void domain_free(struct domain *d)
     for_each_vcpu(d, v)
         vtime_destroy(v);
     if (d->shared_info) {
+        ioreq_domain_destroy(&d->ioreq);
         watchdog_destroy(d);
         evtchn_domain_destroy(d);
     }

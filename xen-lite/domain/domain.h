@@ -27,6 +27,7 @@
 #include "p2m/p2m.h"
 #include "sched/sched.h"
 #include "trap/trap.h"
+#include "vdev/ioreq.h"
 #include "vdev/vioapic.h"
 #include "vdev/vlapic.h"
 #include "vdev/vpci.h"
@@ -51,6 +52,7 @@ struct vcpu {
     struct evtchn_vcpu evt;
     struct vtime time;
     struct sched_vcpu sched;
+    struct ioreq_vcpu ioreq;
 
     /* Start-up protocol (INIT, SIPI); set from any CPU, acted on by the vCPU's own loop. */
     bool init_signal;          /* atomic */
@@ -63,9 +65,9 @@ struct vcpu {
 struct domain_destroy {
     unsigned step;
     bool busy;                 /* some CPU works on it; atomic */
+    uint64_t wake_ns;          /* nothing to do before: a device is being reset */
     bool lingering;            /* done, but others still hold frames; under the list lock */
     struct list_head link;     /* in the list of lingering or dead domains; under the list lock */
-    uint64_t wake_ns;          /* nothing to do before: a device is being reset */
 };
 
 struct domain {
@@ -90,10 +92,10 @@ struct domain {
     struct trap_table traps;
     struct vapic_bus vapic;
     struct vpci vpci;
-    struct evtchn_table evtchn;
-    struct grant_table grants;
     struct passthrough pt;
     struct ioreq_domain ioreq;
+    struct evtchn_table evtchn;
+    struct grant_table grants;
     struct hvm_params hvm_params;
     struct domain_watchdog watchdog;
     struct domain_assist assist;

@@ -81,6 +81,46 @@ struct vpci *domain_vpci(struct domain *d)
     return &d->vpci;
 }
 
+struct ioreq_domain *domain_ioreq(struct domain *d)
+{
+    return &d->ioreq;
+}
+
+struct ioreq_vcpu *vcpu_ioreq(struct vcpu *v)
+{
+    return &v->ioreq;
+}
+
+void vcpu_ioreq_wait(struct vcpu *v)
+{
+    vcpu_wait(v);
+}
+
+void vcpu_ioreq_resume(struct vcpu *v)
+{
+    vcpu_wait_end(v);
+}
+
+int ioreq_port_alloc(struct vcpu *v)
+{
+    return evtchn_alloc_hv(v, CONTROL_DOMID, ioreq_port_event);
+}
+
+void ioreq_port_free(struct domain *d, uint32_t port)
+{
+    evtchn_free_hv(d, port);
+}
+
+void ioreq_port_notify(struct domain *d, uint32_t port)
+{
+    evtchn_notify_hv(d, port);
+}
+
+bool ioreq_port_bound(struct domain *d, uint32_t port)
+{
+    return evtchn_bound_hv(d, port);
+}
+
 /* A function that came after the start: its DMA goes through the domain's table before the domain can use it. */
 int domain_pci_found(struct domain *d, struct pci_dev *pdev)
 {
@@ -108,6 +148,11 @@ void vcpu_halt(struct vcpu *v, bool interrupts)
     /* Nothing but NMI, INIT or the toolstack ends this: the way a paravirtual guest takes a CPU offline. */
     vcpu_set_down(v);
     domain_vcpu_went_down(v->domain);
+}
+
+bool vcpu_is_waiting(const struct vcpu *v)
+{
+    return ioreq_pending(&v->ioreq);
 }
 
 void vcpu_spin_hint(struct vcpu *v)

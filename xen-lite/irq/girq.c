@@ -220,7 +220,7 @@ static int program_msi(struct girq *g)
 }
 
 /* A device may interrupt its guest's vCPUs, and no more: no SMI, INIT or start-up messages. */
-static bool message_allowed(uint64_t addr, uint32_t data)
+bool girq_message_allowed(uint64_t addr, uint32_t data)
 {
     if (addr >> 20 != MSI_ADDR_BASE >> 20)
         return false;
@@ -242,7 +242,7 @@ int girq_msi_bind(struct girq *g, uint64_t guest_addr, uint32_t guest_data)
     int ret = 0;
 
     ASSERT(g->kind == GIRQ_MSI);
-    if (!message_allowed(guest_addr, guest_data))
+    if (!girq_message_allowed(guest_addr, guest_data))
         return -EINVAL;
     known = vapic_msi_cpu(g->dom, guest_addr, guest_data, &cpu);
     spin_lock(&g->lock);

@@ -77,6 +77,9 @@ int girq_msi_create(struct domain *dom, uint32_t sbdf, struct girq **out);
  */
 int girq_msi_bind(struct girq *g, uint64_t guest_addr, uint32_t guest_data);
 
+/* Whether a guest's device may send this message: an interrupt or NMI for its local APICs. */
+bool girq_message_allowed(uint64_t addr, uint32_t data);
+
 /* Messages are counted and dropped until the next bind. */
 void girq_msi_unbind(struct girq *g);
 

@@ -105,7 +105,7 @@ static bool may_run(const struct vcpu *v)
     const struct sched_vcpu *s = &v->sched;
 
     return v->initialised && !READ_ONCE(s->blocked) && !READ_ONCE(s->down) && !READ_ONCE(s->hold) &&
-           !READ_ONCE(v->wait_for_sipi);
+           !READ_ONCE(s->waiting) && !READ_ONCE(v->wait_for_sipi);
 }
 
 /* Something that ends HLT: an interrupt it would take, an NMI, a start-up signal. */
@@ -122,7 +122,8 @@ int sched_state(const struct vcpu *v)
     if (!v->initialised || READ_ONCE(v->sched.down) || READ_ONCE(v->sched.hold) ||
         READ_ONCE(v->wait_for_sipi))
         return RUNSTATE_offline;
-    return READ_ONCE(v->sched.blocked) ? RUNSTATE_blocked : RUNSTATE_runnable;
+    return READ_ONCE(v->sched.blocked) || READ_ONCE(v->sched.waiting) ? RUNSTATE_blocked
+                                                                       : RUNSTATE_runnable;
 }
 
 /* ---- placing ---- */
@@ -226,6 +227,18 @@ void vcpu_block(struct vcpu *v)
         WRITE_ONCE(v->sched.blocked, false);
     else
         this_cpu()->resched = true;
+}
+
+void vcpu_wait(struct vcpu *v)
+{
+    WRITE_ONCE(v->sched.waiting, true);
+    this_cpu()->resched = true;
+}
+
+void vcpu_wait_end(struct vcpu *v)
+{
+    __atomic_store_n(&v->sched.waiting, false, __ATOMIC_RELEASE);
+    place(v, true);
 }
 
 void vcpu_yield(struct vcpu *v)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Which vCPU runs on which CPU. Each CPU has a run queue (sched/fair.h orders it); a vCPU is running, runnable, blocked (HLT,
- * poll), or held (paused, not started). Nothing waits on a stack: functions here change states, the CPU's loop acts on them
+ * poll), waiting (for a device model), or held (paused, not started). Nothing waits on a stack: functions here change states, the CPU's loop acts on them
  * at its next turn.
  *
  * A vCPU stays on its CPU until that is busy with another when it wakes up, until its affinity forbids it, or until an
@@ -29,6 +29,7 @@ struct sched_vcpu {
     bool running;              /* its state is loaded on that CPU; atomic for readers */
     bool blocked;              /* waits for an event; atomic */
     bool yielded;              /* lets the next one go first at the next turn */
+    bool waiting;              /* for a device model's answer, whatever else happens; atomic */
     bool down;                 /* offline: HLT with interrupts off, VCPUOP_down; atomic */
     unsigned hold;             /* reasons to hold it back: pauses; atomic */
     uint64_t since;            /* ns; up to when its running time has been charged */
@@ -52,6 +53,12 @@ void vcpu_kick(struct vcpu *v);
 void vcpu_wake(struct vcpu *v);
 /* v (the caller's current) runs no further than its next turn until vcpu_kick finds something or vcpu_wake comes. */
 void vcpu_block(struct vcpu *v);
+/*
+ * v (the caller's current) runs no further than its next turn until vcpu_wait_end(): no event, and no interrupt, lets it
+ * run before that.
+ */
+void vcpu_wait(struct vcpu *v);
+void vcpu_wait_end(struct vcpu *v);
 void vcpu_yield(struct vcpu *v);
 /* v is offline until vcpu_wake or SIPI. */
 void vcpu_set_down(struct vcpu *v);

@@ -93,4 +93,19 @@ int vmsix_table_read(struct vpci_dev *vd, uint32_t off, unsigned size, uint64_t 
 /* Aligned dwords and quadwords. */
 int vmsix_table_write(struct vpci_dev *vd, uint32_t off, unsigned size, uint64_t val);
 
+/* ---- vmsix.c, for those who decide on messages; vpci->lock and vd->lock held, i < nr ---- */
+
+/*
+ * Binds this message of entry i, and unmasks it if the domain has.  0; -ESTALE: the domain has
+ * written another one meanwhile; -ENODEV: memory is not decoded; or girq's error.  After an error
+ * nothing is bound.
+ */
+int vmsix_bind(struct vpci_dev *vd, unsigned i, uint64_t address, uint32_t data);
+/* Messages of entry i go nowhere until the next bind. */
+void vmsix_unbind(struct vpci_dev *vd, unsigned i);
+/* Unmasks entry i if the domain has and its message is bound. */
+void vmsix_settle(struct vpci_dev *vd, unsigned i);
+/* The first entry from `from` on that the domain uses and whose message is not bound. */
+bool vmsix_next_unbound(const struct vpci_dev *vd, unsigned from, unsigned *i);
+
 #endif

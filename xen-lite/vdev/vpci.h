@@ -62,6 +62,7 @@ struct vpci_dev {
     uint32_t hw_sbdf;               /* the physical function; the same in the control domain */
     const volatile uint8_t *config; /* pci_conf_window() */
     bool dead; /* taken away while an access was under way; vpci->lock and lock */
+    bool forwarded; /* a register's write handler has asked the device model; vpci->lock */
     uint8_t map[PCI_CFG_EXT_SIZE / 4]; /* dword -> 1 + index of its first register, 0: none */
     uint8_t nr_regs;
     struct vpci_reg reg[VPCI_MAX_REGS]; /* sorted by offset */
@@ -84,6 +85,7 @@ struct vpci_dev {
 struct vpci_policy {
     const char *name;
     bool maps_bars; /* memory decoding maps BARs 1:1 */
+    bool asks;      /* messages of MSI and MSI-X are the device model's to decide */
     enum trap_result (*read)(struct vpci *vpci, struct vpci_dev *vd, uint32_t sbdf, unsigned reg,
                              unsigned size, uint32_t *val);
     enum trap_result (*write)(struct vpci *vpci, struct vpci_dev *vd, uint32_t sbdf, unsigned reg,

@@ -7,6 +7,7 @@
 
 #include "lib/errno.h"
 #include "trap/record.h"
+#include "vdev/ioreq.h"
 #include "vdev/pci_mmcfg.h"
 #include "vdev/vpci_guest.h"
 #include "vdev/vroot.h"
@@ -111,8 +112,10 @@ static enum trap_result guest_write(struct vpci *vpci, struct vpci_dev *vd, uint
     (void)sbdf;
     if (vd && vd->virt)
         return vroot_write(vd, reg, size, val);
+    if (vd && !vpci_guest_may_write(vd, reg, size, val))
+        return TRAP_DENIED;
     if (vd)
-        return vpci_guest_may_write(vd, reg, size, val) ? TRAP_FORWARD : TRAP_DENIED;
+        return ioreq_config_write(vd, reg, size, val);
     __atomic_fetch_add(&vpci->absent_writes, 1, __ATOMIC_RELAXED);
     return TRAP_DROPPED;
 }
@@ -126,6 +129,7 @@ const struct vpci_policy vpci_policy_control = {
 
 const struct vpci_policy vpci_policy_guest = {
     .name = "guest",
+    .asks = true,
     .read = guest_read,
     .write = guest_write,
 };
@@ -242,7 +246,9 @@ static enum trap_result managed_write_locked(struct vpci *vpci, struct vpci_dev 
 
         if (inside && r->write) {
             annotate(vd->sbdf, reg, r);
+            vd->forwarded = false;
             r->write(vd, r, merge(vd, r, pos, stop, part));
+            res = vd->forwarded ? TRAP_FORWARD : res;
         } else {
             one = vpci->policy->write(vpci, vd, vd->sbdf, pos, stop - pos, part);
             res = one == TRAP_DONE ? res : one;
