@@ -159,6 +159,8 @@ static void detach_locked(struct vpci *vpci, struct vpci_dev *vd)
     vpci_guest_ranges_off(vd, true);
     vpci_guest_ranges_off(vd, false);
     quiet(vd);
+    /* A reset by the guest may have lost them. */
+    vpci_guest_restore_bars(vd);
     free_function(vd);
 }
 

@@ -124,12 +124,12 @@ static bool in_window(const struct pci_bar *bar, uint64_t addr)
            within(addr, bar->size, XENLITE_PCI_MMIO64_BASE, XENLITE_PCI_MMIO64_SIZE);
 }
 
-/* What a BAR holds while its size is asked for, and before it was given an address. */
+/* What a BAR holds while its size is asked for, by halves perhaps, and before it was given an address. */
 static bool no_address(const struct pci_bar *bar, uint64_t addr)
 {
     uint64_t mask = ~(bar->size - 1);
 
-    return !addr || (addr & 0xffffffff) == (mask & 0xffffffff) || addr == (mask & 0xffff);
+    return !addr || addr == mask || addr == (mask & 0xffffffff) || addr == (mask & 0xffff);
 }
 
 static bool placed(const struct vpci_dev *vd, unsigned i)
