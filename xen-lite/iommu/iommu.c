@@ -354,6 +354,7 @@ static void describe(struct vtd_unit *u, struct iommu_unit_info *out)
         .extended_dest = u->eim,
         .page_selective = u->page_selective,
         .write_buffer = u->write_buffer,
+        .can_post = u->ecap & ECAP_PI,
         .cap = u->cap,
         .ecap = u->ecap,
         .faults = u->faults,

@@ -303,6 +303,7 @@ struct iommu_unit_info {
     uint8_t address_bits;
     uint8_t max_page_order;
     bool coherent, caching_mode, queue, intremap, extended_dest, page_selective, write_buffer;
+    bool can_post; /* could post interrupts; not used */
     uint64_t cap, ecap;
     uint64_t faults, faults_lost;
     uint64_t invalidations; /* descriptors or register commands */

@@ -58,7 +58,8 @@ struct xenlite_breach {
 
 /*
  * Takes bounded pieces of time; the call continues by itself. `cursor` holds its place: zero all OUT fields before the call, and
- * do not change the structure while it runs. Changes of the tables during the run are no breaches. 0 (breaches or not); -EFAULT;
+ * do not change the structure while it runs. Changes of the tables during the run are no breaches. A run of frames that are wrong
+ * in the same way is one entry in the buffer. 0 (breaches or not); -EFAULT;
  * -EAGAIN another run began before this one ended (start again).
  */
 struct xenlite_audit_run {
