@@ -223,7 +223,7 @@ static int finish(struct ioreq_domain *io, struct ioreq_vcpu *iv, const struct i
     int rc;
 
     spin_lock(&vpci->lock);
-    vd = find_function(vpci, seen->hw_sbdf);
+    vd = seen->hw_sbdf == DENY_NO_DEVICE ? NULL : find_function(vpci, seen->hw_sbdf);
     /* Attached again, it is another one: without a table in the place of the old one. */
     if (vd && seen->kind == XENLITE_IOREQ_MSIX && (!vd->msix || seen->index >= vd->msix->nr))
         vd = NULL;

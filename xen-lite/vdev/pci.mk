@@ -25,3 +25,8 @@ tests_unit_test_vmsi_LDADD = $(UNIT_LIBS)
 tests_unit_test_vmsix_SOURCES = tests/unit/test_vmsix.c $(vpci_test_sources)
 tests_unit_test_vmsix_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vmsix_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_ioreq
+tests_unit_test_ioreq_SOURCES = tests/unit/test_ioreq.c $(vpci_test_sources)
+tests_unit_test_ioreq_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_ioreq_LDADD = $(UNIT_LIBS)

@@ -141,6 +141,7 @@ static void update_all(struct vpci_dev *vd)
             continue;
         asked = decide_message(vd, i, true) == TRAP_FORWARD;
     }
+    vd->forwarded |= asked;
 }
 
 int vmsix_bind(struct vpci_dev *vd, unsigned i, uint64_t address, uint32_t data)
