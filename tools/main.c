@@ -66,6 +66,19 @@ static const struct xl_command commands[] = {
       "  -b                           Batch: plain text, one table after the other\n"
       "  -d SECONDS                   Time between two tables (3)\n"
       "  -n TIMES                     End after that many tables\n" },
+    { "traps", cmd_traps, "[options] [Domain]", "Show who traps most, or each access as it traps",
+      "  -f, --follow                 Records of accesses as they happen, until interrupted\n"
+      "  -d BDF, --device=BDF         Only this device, as the domain sees it\n"
+      "  -k KIND, --kind=KIND         Only mmio, port, config, msi-x, denial or decision\n"
+      "  -n N, --top=N                At most N rows (20), with --follow N records (no end)\n"
+      "  --json                       As JSON; with --follow one object a line\n" },
+    { "audit", cmd_audit, "[--json]", "Prove the isolation of domains, or name what breaks it",
+      "  --json                       As JSON\n" },
+    { "iommu", cmd_iommu, "[--json]", "Show DMA remapping: units, devices, faults",
+      "  --json                       As JSON\n" },
+    { "p2m", cmd_p2m, "[--json] <Domain> [Address]",
+      "Show a domain's page table, or how an address is translated",
+      "  --json                       As JSON\n" },
     { "info", cmd_info, "[--json]", "Print what the machine and the hypervisor are",
       "  --json                       As JSON\n" },
     { "dmesg", cmd_dmesg, "[-c]", "Print the hypervisor's log",

@@ -136,6 +136,10 @@ int cmd_rename(int argc, char **argv);
 int cmd_uptime(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_load(int argc, char **argv);
+int cmd_traps(int argc, char **argv);
+int cmd_audit(int argc, char **argv);
+int cmd_iommu(int argc, char **argv);
+int cmd_p2m(int argc, char **argv);
 
 /* Connects this terminal to a guest's console and returns when it ends. wait_ms: for xl-dmd to open
  * it. Exit code. */
