@@ -51,6 +51,9 @@ void pt_leave(void);
  */
 int pt_create_root(struct domain *d);
 
+/* pt_request.domid of a dry run: could any guest have it? */
+#define PT_ANYBODY 0xffffu
+
 enum pt_kind {
     PT_ATTACH,
     PT_DETACH,

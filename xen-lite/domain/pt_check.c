@@ -52,7 +52,7 @@ static struct pci_dev *first(const struct pt_job *j)
 
 static bool to_guest(const struct pt_job *j)
 {
-    return j->req.kind == PT_ATTACH && !j->d->control;
+    return j->req.kind == PT_ATTACH && j->d && !j->d->control;
 }
 
 /* ---- the request and its object ---- */
@@ -121,7 +121,7 @@ static int check_owner(struct pt_job *j, const struct pci_topology *t)
     const struct pci_dev *pdev = first(j);
 
     (void)t;
-    if (pdev->owner == j->d)
+    if (j->d && pdev->owner == j->d)
         return REFUSE(j, owner, HAS_IT, pdev->sbdf, j->d->domid, 0);
     if (pdev->owner && !pdev->owner->control)
         return REFUSE(j, owner, OWNED, pdev->sbdf, pdev->owner->domid, 0);
@@ -413,6 +413,11 @@ static const check_fn guest_attach[] = {
     check_iommu,     check_width,  check_bars,   check_interrupts, check_reset, check_slot,
 };
 
+static const check_fn anybody[] = {
+    check_arguments, check_exists, check_kind, check_owner,      check_group,
+    check_reserved,  check_iommu,  check_bars, check_interrupts, check_reset,
+};
+
 /* Back from nobody to the control domain: it was reset when it became nobody's. */
 static const check_fn control_attach[] = {
     check_arguments, check_domain, check_exists, check_kind, check_owner, collect_own,
@@ -459,6 +464,10 @@ static const check_fn *checks_of(const struct pt_job *j, unsigned *nr)
 {
     bool control = j->d && j->d->control;
 
+    if (j->req.domid == PT_ANYBODY && (j->req.flags & XENLITE_PCI_DRY_RUN)) {
+        *nr = ARRAY_SIZE(anybody);
+        return anybody;
+    }
     if (j->req.kind == PT_ATTACH) {
         *nr = control ? ARRAY_SIZE(control_attach) : ARRAY_SIZE(guest_attach);
         return control ? control_attach : guest_attach;
@@ -481,7 +490,7 @@ int pt_check(struct pt_job *j)
     for (unsigned i = 0; i < nr && !rc; i++)
         rc = fn[i](j, t);
     xfree(t);
-    if (!rc)
+    if (!rc && j->d)
         fill_items(j);
     return rc;
 }

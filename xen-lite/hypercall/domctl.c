@@ -179,6 +179,8 @@ long do_domctl(struct vcpu *v, uint64_t argp, uint64_t a2, uint64_t a3, uint64_t
         rc = getdomaininfo(&op);
     } else if (op.cmd == XEN_DOMCTL_createdomain) {
         rc = domctl_createdomain(&op);
+    } else if (op.cmd == XEN_DOMCTL_test_assign_device && op.domain >= DOMID_FIRST_RESERVED) {
+        rc = domctl_pci(v, NULL, &op);
     } else {
         d = hypercall_target(v, op.domain, &err);
         if (!d)

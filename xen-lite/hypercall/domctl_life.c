@@ -236,6 +236,6 @@ long domctl_life(struct vcpu *v, struct domain *d, struct xen_domctl *op)
     case XEN_DOMCTL_set_cpu_policy:
         return domctl_set_cpu_policy(v, d, &op->u.cpu_policy);
     default:
-        return -ENOSYS;
+        return domctl_pci(v, d, op);
     }
 }

@@ -160,7 +160,7 @@ static int attach_locked(struct iommu_domain *d, uint32_t sbdf)
     if (!dev)
         return iommu_unit_of(sbdf) ? -ENOSPC : -ENODEV;
     if (dev->attached)
-        return -EBUSY;
+        return dev->state == IOMMU_DEV_QUARANTINED ? -EPERM : -EBUSY;
     err = use(dev, d);
     for (unsigned n = 0; n < dev->nr_aliases && !err; n++) {
         err = use(alias_of(dev, n), d);
