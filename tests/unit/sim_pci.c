@@ -363,6 +363,14 @@ void girq_message(const struct girq *g, uint64_t *addr, uint32_t *data)
     *data = 0xab00;
 }
 
+bool vapic_msi_possible(struct domain *dom, uint64_t addr, uint32_t data)
+{
+    (void)dom;
+    (void)addr;
+    (void)data;
+    return true;
+}
+
 void girq_destroy(struct girq *g)
 {
     struct sim_girq *s = container_of(g, struct sim_girq, g);

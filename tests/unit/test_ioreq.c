@@ -15,6 +15,7 @@
 #include "sim.h"
 #include "sim_pci.h"
 #include "trap/rules.h"
+#include "vdev/msi_bind.h"
 
 #include <xen/hvm/ioreq.h>
 
@@ -848,6 +849,48 @@ static void test_msi(void **state)
     assert_int_equal(cfg_read(DEV, ctrl, 2) & PCI_MSI_ENABLE, PCI_MSI_ENABLE);
 }
 
+/* A stock device model binds by name, and says afterwards that it has. */
+static void test_bind_by_name(void **state)
+{
+    struct msi_name name = { .hw_sbdf = DEV, .msix = true, .entry = 5 };
+    struct msi_name other = { .hw_sbdf = DEV + 1, .msix = true, .entry = 5 };
+
+    (void)state;
+    dm_start();
+    enable_msix();
+    assert_int_equal(msi_exists(SIM_DOMAIN, &name), 0);
+    assert_int_equal(msi_exists(SIM_DOMAIN, &other), -ENODEV);
+    other = (struct msi_name){ .hw_sbdf = DEV, .msix = true, .entry = NR };
+    assert_int_equal(msi_bind(SIM_DOMAIN, &other, ADDR, 0x71), -ENODEV);
+    msix_set(0, 5, ADDR, 0x71);
+    msix_write(0, 5, PCI_MSIX_ENTRY_CTRL, 0);
+    assert_true(sim_vcpu[0].waiting);
+    assert_int_equal(msi_bind(SIM_DOMAIN, &name, ADDR, 0x72), -ESTALE);
+    assert_int_equal(msi_bind(SIM_DOMAIN, &name, ADDR + 0x1000, 0x71), -ESTALE);
+    assert_int_equal(msi_bind(SIM_DOMAIN, &name, ADDR | 0xff0, 0x71 | BIT(14)), 0); /* no meaning */
+    assert_int_equal(sends(5)->guest_data, 0x71);
+    assert_true(sim_vcpu[0].waiting);
+    respond(0, 0);
+    assert_false(sim_vcpu[0].waiting);
+    assert_int_equal(sends(5)->guest_data, 0x71);
+    assert_int_equal(msi_unbind(SIM_DOMAIN, &name), 0);
+    assert_null(sends(5));
+    /* The next unmask asks again. */
+    msix_write(0, 5, PCI_MSIX_ENTRY_CTRL, 1);
+    assert_int_equal(msix_write(0, 5, PCI_MSIX_ENTRY_CTRL, 0), TRAP_FORWARD);
+    assert_int_equal(complete(0, detail(0)->id, XENLITE_IOREQ_BIND, 0, 0), 0);
+    assert_non_null(sends(5));
+    name.msix = false;
+    wr(0, f->msi + PCI_MSI_ADDR_LO, 4, (uint32_t)ADDR);
+    wr(0, f->msi + PCI_MSI_DATA_64, 2, 0x74);
+    wr(0, f->msi + PCI_MSI_CONTROL, 2, PCI_MSI_ENABLE);
+    assert_int_equal(msi_bind(SIM_DOMAIN, &name, ADDR, 0x74), 0);
+    assert_int_equal(complete(0, detail(0)->id, XENLITE_IOREQ_DONE, 0, 0), 0);
+    assert_int_equal(f->config[f->msi + PCI_MSI_CONTROL] & PCI_MSI_ENABLE, PCI_MSI_ENABLE);
+    assert_int_equal(msi_unbind(SIM_DOMAIN, &name), 0);
+    assert_int_equal(f->config[f->msi + PCI_MSI_CONTROL] & PCI_MSI_ENABLE, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -867,6 +910,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_msix_sweep, setup, teardown),
         cmocka_unit_test_setup_teardown(test_msix_random, setup, teardown),
         cmocka_unit_test_setup_teardown(test_msi, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bind_by_name, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -205,6 +205,7 @@ static int domain_init_parts(struct domain *d, const struct domain_config *cfg)
     vapic_bus_init(&d->vapic, d);
     pt_domain_init(&d->pt);
     ioreq_domain_init(&d->ioreq, d, d->domid);
+    pt_irq_init(d);
     err = cpu_domain_init(&d->cpu, &(struct cpu_domain_config){
                                        .domid = d->domid,
                                        .nr_vcpus = cfg->max_vcpus,
@@ -355,6 +356,7 @@ void domain_free(struct domain *d)
     vioapic_destroy_all(&d->vapic);
     trap_table_destroy(&d->traps);
     iommu_domain_destroy(&d->iommu);
+    pt_irq_destroy(d);
     p2m_destroy(&d->p2m);
     xfree(d);
 }

@@ -19,6 +19,7 @@
 #include "hypercall/evtchn.h"
 #include "hypercall/grant.h"
 #include "hypercall/params.h"
+#include "hypercall/pt_irq.h"
 #include "hypercall/sched_op.h"
 #include "hypercall/vtime.h"
 #include "iommu/iommu.h"
@@ -94,6 +95,7 @@ struct domain {
     struct vpci vpci;
     struct passthrough pt;
     struct ioreq_domain ioreq;
+    struct pt_irqs pt_irqs;
     struct evtchn_table evtchn;
     struct grant_table grants;
     struct hvm_params hvm_params;

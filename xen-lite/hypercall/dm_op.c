@@ -58,8 +58,11 @@ static long range(struct domain *d, const struct xen_dm_op_ioreq_server_range *o
                        IOREQ_RANGE_PCI == XEN_DMOP_IO_RANGE_PCI,
                    "the interface's numbers");
 
-    if (op->pad)
+    if (op->pad || op->type > XEN_DMOP_IO_RANGE_PCI)
         return -EINVAL;
+    /* What the guest does there is never forwarded: only configuration space and messages are. */
+    if (op->type != XEN_DMOP_IO_RANGE_PCI)
+        return -EOPNOTSUPP;
     return map ? ioreq_server_map(&d->ioreq, op->id, op->type, op->start, op->end)
                : ioreq_server_unmap(&d->ioreq, op->id, op->type, op->start, op->end);
 }

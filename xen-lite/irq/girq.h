@@ -134,6 +134,8 @@ void girq_for_each(bool (*fn)(const struct girq *g, void *arg), void *arg);
 unsigned vapic_deliver_msi(struct domain *dom, uint64_t addr, uint32_t data);
 /* True and *cpu if the message has exactly one destination and its vCPU has a physical CPU. */
 bool vapic_msi_cpu(struct domain *dom, uint64_t addr, uint32_t data, unsigned *cpu);
+/* False for a message that no local APIC of the domain can ever receive: one for an id that does not exist. */
+bool vapic_msi_possible(struct domain *dom, uint64_t addr, uint32_t data);
 /* The physical pin fired: raises the virtual one.  How many local APICs accepted it. */
 unsigned vioapic_host_irq(struct domain *dom, uint32_t gsi, bool level);
 

@@ -5,10 +5,12 @@
  */
 #include "vdev/ioreq_finish.h"
 
+#include "irq/girq.h"
 #include "lib/errno.h"
 #include "lib/time.h"
 #include "trap/record.h"
 #include "trap/rules.h"
+#include "vdev/msi_bind.h"
 #include "vdev/pci.h"
 #include "vdev/vmsi.h"
 #include "vdev/vmsix.h"
@@ -62,9 +64,12 @@ static void write_config(struct vpci_dev *vd, const struct ioreq_request *req,
  */
 static int bind(struct vpci_dev *vd, const struct ioreq_request *req)
 {
-    int rc = req->kind == XENLITE_IOREQ_MSIX ? vmsix_bind(vd, req->index, req->address, req->message)
-                                             : vmsi_bind(vd, req->address, req->message);
+    int rc;
 
+    if (!vapic_msi_possible(vd->vpci->domain, req->address, req->message))
+        return -EINVAL;
+    rc = req->kind == XENLITE_IOREQ_MSIX ? vmsix_bind(vd, req->index, req->address, req->message)
+                                         : vmsi_bind(vd, req->address, req->message);
     return rc == -ESTALE ? 0 : rc;
 }
 
@@ -190,16 +195,6 @@ static int finish_locked(struct ioreq_domain *io, struct ioreq_vcpu *iv, uint64_
     return rc;
 }
 
-static struct vpci_dev *find_function(const struct vpci *vpci, uint32_t hw_sbdf)
-{
-    struct vpci_dev *vd;
-
-    list_for_each_entry (vd, &vpci->devices, link)
-        if (vd->hw_sbdf == hw_sbdf)
-            return vd;
-    return NULL;
-}
-
 /* What a request is about, for those who have to take other locks first. */
 static int look(struct ioreq_domain *io, struct ioreq_vcpu *iv, uint64_t id, struct ioreq_request *out)
 {
@@ -223,7 +218,7 @@ static int finish(struct ioreq_domain *io, struct ioreq_vcpu *iv, const struct i
     int rc;
 
     spin_lock(&vpci->lock);
-    vd = seen->hw_sbdf == DENY_NO_DEVICE ? NULL : find_function(vpci, seen->hw_sbdf);
+    vd = msi_function(vpci, seen->hw_sbdf);
     /* Attached again, it is another one: without a table in the place of the old one. */
     if (vd && seen->kind == XENLITE_IOREQ_MSIX && (!vd->msix || seen->index >= vd->msix->nr))
         vd = NULL;

@@ -3,7 +3,7 @@ vpci_logic = xen-lite/vdev/pci.c xen-lite/vdev/pci_probe.c xen-lite/vdev/vpci.c 
 	xen-lite/vdev/vpci_engine.c xen-lite/vdev/vpci_access.c xen-lite/vdev/vpci_header.c \
 	xen-lite/vdev/vpci_bars.c xen-lite/vdev/vpci_cap.c xen-lite/vdev/vmsi.c \
 	xen-lite/vdev/vmsix.c xen-lite/vdev/vmsix_page.c xen-lite/vdev/ioreq.c \
-	xen-lite/vdev/ioreq_server.c xen-lite/vdev/ioreq_finish.c
+	xen-lite/vdev/ioreq_server.c xen-lite/vdev/ioreq_finish.c xen-lite/vdev/msi_bind.c
 # A guest's root and functions.
 vpci_logic += xen-lite/vdev/vroot.c xen-lite/vdev/vroot_port.c xen-lite/vdev/vpci_guest.c \
 	xen-lite/vdev/vpci_guest_header.c xen-lite/vdev/vpci_guest_bars.c \
