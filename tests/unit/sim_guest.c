@@ -26,6 +26,7 @@ static struct {
     bool used;
     enum p2m_type type;
 } pages[MAX_PAGES];
+static unsigned used[MAX_PAGES / 2]; /* places in use */
 static unsigned nr_used, nr_mapped;
 
 static unsigned place_of(uint64_t gfn)
@@ -42,7 +43,8 @@ static void set_page(uint64_t gfn, uint64_t mfn, enum p2m_type type)
     unsigned i = place_of(gfn);
 
     if (!pages[i].used) {
-        ASSERT(++nr_used < MAX_PAGES / 2);
+        ASSERT(nr_used < MAX_PAGES / 2);
+        used[nr_used++] = i;
         pages[i].used = true;
         pages[i].gfn = gfn;
         pages[i].type = P2M_NONE;
@@ -115,9 +117,9 @@ unsigned sim_guest_nr_mapped(void)
 
 void sim_guest_for_each(void (*fn)(uint64_t gfn, uint64_t mfn))
 {
-    for (unsigned i = 0; i < MAX_PAGES; i++)
-        if (pages[i].used && pages[i].type == P2M_MMIO_DIRECT)
-            fn(pages[i].gfn, pages[i].mfn);
+    for (unsigned i = 0; i < nr_used; i++)
+        if (pages[used[i]].type == P2M_MMIO_DIRECT)
+            fn(pages[used[i]].gfn, pages[used[i]].mfn);
 }
 
 enum trap_result guest_mem(uint64_t gpa, unsigned size, bool write, uint64_t *val)
@@ -188,8 +190,9 @@ void pci_port_write(uint16_t port, unsigned size, uint32_t val)
 
 void sim_guest_begin(void)
 {
-    memset(pages, 0, sizeof(pages));
-    nr_used = nr_mapped = sim_messages = 0;
+    while (nr_used)
+        memset(&pages[used[--nr_used]], 0, sizeof(pages[0]));
+    nr_mapped = sim_messages = 0;
     sim_guest_started = false;
     ASSERT(!pci_scan());
     /* It was the control domain so far. */
