@@ -318,6 +318,18 @@ static int gather_regions(struct trap_rows *rows, xc_interface *xch, uint32_t do
     return rc;
 }
 
+/* Of a capability's first dword, what stands behind id and link is the one that is accessed. */
+static void dword_name(const struct trap_layout *l, unsigned offset, char name[XENLITE_NAME_MAX])
+{
+    char behind[XENLITE_NAME_MAX];
+
+    xenlite_config_name(l->caps, l->nr, l->bridge, offset, name);
+    xenlite_config_name(l->caps, l->nr, l->bridge, offset + 2, behind);
+    if (strstr(name, " header") != NULL && strchr(behind, '+') == NULL) {
+        memcpy(name, behind, sizeof(behind));
+    }
+}
+
 static int gather_registers(struct trap_rows *rows, struct trap_names *names, uint32_t domid,
                             uint32_t sbdf)
 {
@@ -347,7 +359,7 @@ static int gather_registers(struct trap_rows *rows, struct trap_names *names, ui
         if (msix) {
             xenlite_msix_name(list[i].offset, row->name);
         } else {
-            xenlite_config_name(l->caps, l->nr, l->bridge, list[i].offset, row->name);
+            dword_name(l, list[i].offset, row->name);
         }
     }
     free(list);

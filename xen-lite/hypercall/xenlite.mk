@@ -16,3 +16,10 @@ EXTRA_xen_lite_xen_lite_break_syms_DEPENDENCIES = $(EXTRA_xen_lite_xen_lite_syms
 CLEANFILES += xen-lite/xen-lite-break xen-lite/xen-lite-break-syms
 xen-lite/xen-lite-break: xen-lite/xen-lite-break-syms
 	$(AM_V_GEN)$(OBJCOPY) --strip-all $< $@
+
+check_PROGRAMS += tests/unit/test_audit
+tests_unit_test_audit_SOURCES = tests/unit/test_audit.c $(vtd_rig) $(iommu_logic) $(p2m_sources) \
+	xen-lite/mm/frame.c $(xenlite_audit_sources) xen-lite/hypercall/xenlite_list.c \
+	xen-lite/hypercall/xenlite_list.h xen-lite/hypercall/xenlite_break.c
+tests_unit_test_audit_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_audit_LDADD = $(UNIT_LIBS)
