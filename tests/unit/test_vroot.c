@@ -244,6 +244,30 @@ static void test_create_fails(void **state)
     assert_int_equal(vroot_create(SIM_DOMAIN), 0);
 }
 
+static void test_bus_reset(void **state)
+{
+    struct sim_function *f = sim_find(HW);
+    unsigned cap = sim_cap(f, PCI_CAP_PCIE, 0x18);
+
+    (void)state;
+    f->config[cap + 2] = 2;
+    f->config[cap + 7] = 0x10; /* function level reset */
+    f->writable[cap + 9] = 0x80;
+    pci_find(HW)->cap_pcie = (uint8_t)cap;
+    assert_int_equal(vpci_guest_attach(SIM_DOMAIN, HW, SLOT, 0), 0);
+    cfg_write(PORT(SLOT + 1), 0x3e, 2, 0x40);
+    assert_int_equal(f->config[cap + 9], 0);
+    cfg_write(PORT(SLOT), 0x3e, 2, 0x40);
+    assert_int_equal(f->config[cap + 9], 0x80);
+    /* Once, however often it is written; again after it was taken back. */
+    f->config[cap + 9] = 0;
+    cfg_write(PORT(SLOT), 0x3e, 2, 0x43);
+    cfg_write(PORT(SLOT), 0x3e, 2, 0x03);
+    assert_int_equal(f->config[cap + 9], 0);
+    cfg_write(PORT(SLOT), 0x3c, 4, 0x00400000);
+    assert_int_equal(f->config[cap + 9], 0x80);
+}
+
 /* As portdrv and pciehp begin: MSI, then clear events, then enable notification. */
 static void driver_starts(unsigned slot)
 {
@@ -421,6 +445,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ecam, setup, teardown),
         cmocka_unit_test_setup_teardown(test_masks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_routing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bus_reset, setup, teardown),
         cmocka_unit_test_setup_teardown(test_attach_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_create_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cold, setup, teardown),

@@ -14,6 +14,9 @@
 #define CAP_MSI  0x40
 #define CAP_PCIE 0x50
 
+#define BRIDGE_CONTROL   0x3e
+#define BRIDGE_BUS_RESET 0x0040
+
 #define MSI_CONTROL (CAP_MSI + PCI_MSI_CONTROL)
 #define MSI_ADDR    (CAP_MSI + PCI_MSI_ADDR_LO)
 #define MSI_DATA    (CAP_MSI + PCI_MSI_DATA_64)
@@ -55,6 +58,23 @@ static void link_control_written(struct vroot_fn *port, uint32_t old)
 {
     if ((old ^ vroot_get(port, LNKCTL, 2)) & LNKCTL_DISABLE)
         vroot_port_changed(port);
+}
+
+/*
+ * A reset of the bus is one of each function behind the port, if they can: the wires that it would go over are not the
+ * guest's. Who asked for it waits longer than the functions take (PCIe 5.0, 6.6.1 and 6.6.2).
+ */
+static void bridge_control_written(struct vroot_fn *port, uint32_t old)
+{
+    if (!(vroot_get(port, BRIDGE_CONTROL, 2) & ~old & BRIDGE_BUS_RESET))
+        return;
+    for (unsigned i = 0; i < XENLITE_PCI_SLOT_FUNCTIONS; i++) {
+        const struct vpci_dev *vd = port->behind[i];
+        unsigned cap = vd ? vd->pdev->cap_pcie : 0;
+
+        if (cap && (vpci_hw_read(vd, cap + PCI_EXP_DEVCAP, 4) & PCI_EXP_DEVCAP_FLR))
+            vpci_hw_write(vd, cap + PCI_EXP_DEVCTL, 2, vpci_hw_read(vd, cap + PCI_EXP_DEVCTL, 2) | PCI_EXP_DEVCTL_FLR);
+    }
 }
 
 /* A message when the first enabled event becomes pending, not before all were cleared again. */
@@ -147,7 +167,7 @@ const struct vroot_row vroot_port_rows[] = {
     { 0x2c, 4, 0, ~0u, 0, NULL },
     { PCI_REG_CAP_POINTER, 1, CAP_MSI, 0, 0, NULL },
     { 0x3c, 1, 0, 0xff, 0, NULL },   /* interrupt line */
-    { 0x3e, 2, 0, 0x0043, 0, NULL }, /* bridge control: parity, SERR#, secondary bus reset */
+    { BRIDGE_CONTROL, 2, 0, 0x0003 | BRIDGE_BUS_RESET, 0, bridge_control_written }, /* parity, SERR# */
 
     { CAP_MSI, 2, PCI_CAP_MSI | CAP_PCIE << 8, 0, 0, NULL },
     { MSI_CONTROL, 2, PCI_MSI_64BIT, PCI_MSI_ENABLE, 0, NULL },
@@ -192,7 +212,7 @@ static void take_payload_size(struct vroot_fn *port)
     uint32_t control = vroot_get(port, DEVCTL, 2) & ~(uint32_t)DEVCTL_MPS;
 
     if (cap)
-        control |= vpci_hw_read(vd, cap + 8, 2) & DEVCTL_MPS;
+        control |= vpci_hw_read(vd, cap + PCI_EXP_DEVCTL, 2) & DEVCTL_MPS;
     vroot_set(port, DEVCTL, 2, control);
 }
 
