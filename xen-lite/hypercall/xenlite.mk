@@ -12,7 +12,8 @@ xen_lite_xen_lite_break_syms_CPPFLAGS = -I$(srcdir)/xen-lite -D__XEN_TOOLS__
 xen_lite_xen_lite_break_syms_CFLAGS = $(HV_CFLAGS) $(WARN_CFLAGS)
 xen_lite_xen_lite_break_syms_LINK = $(xen_lite_xen_lite_syms_LINK)
 xen_lite_xen_lite_break_syms_LDADD = $(xen_lite_xen_lite_syms_OBJECTS)
-EXTRA_xen_lite_xen_lite_break_syms_DEPENDENCIES = $(EXTRA_xen_lite_xen_lite_syms_DEPENDENCIES)
+EXTRA_xen_lite_xen_lite_break_syms_DEPENDENCIES = $(EXTRA_xen_lite_xen_lite_syms_DEPENDENCIES) \
+	$(xen_lite_xen_lite_syms_OBJECTS)
 CLEANFILES += xen-lite/xen-lite-break xen-lite/xen-lite-break-syms
 xen-lite/xen-lite-break: xen-lite/xen-lite-break-syms
 	$(AM_V_GEN)$(OBJCOPY) --strip-all $< $@
