@@ -12,7 +12,8 @@ tools_xl_lite_SOURCES = tools/main.c tools/xl.c tools/xl.h tools/domains.c tools
 	tools/cmd_create.c tools/cmd_list.c tools/cmd_life.c tools/cmd_adjust.c tools/cmd_info.c tools/cmd_top.c \
 	tools/cmd_console.c tools/cmd_load.c \
 	tools/guest_cfg.c tools/guest_cfg_file.c tools/guest_cfg.h tools/cfg_lines.c tools/cfg_lines.h tools/cpus.c tools/cpus.h \
-	tools/pci_spec.c tools/pci_spec.h \
+	tools/pci_spec.c tools/pci_spec.h tools/pci_dev.c tools/pci_dev.h tools/dmd_client.c tools/dmd_client.h \
+	tools/cmd_pci.c tools/cmd_pci_info.c \
 	tools/uuid.c tools/uuid.h tools/build.c tools/build.h tools/start.c tools/guard.c tools/monitor.c \
 	tools/create.h tools/kernel_cache.c tools/kernel_cache.h tools/kernel_trim.c tools/kernel_trim.h
 tools_xl_lite_CFLAGS = $(TOOLS_BUILD_CFLAGS) -DXL_VERSION='"$(PACKAGE_VERSION)"'
