@@ -13,6 +13,7 @@
 #include "mm/heap.h"
 #include "sim.h"
 #include "trap/reclaim.h"
+#include "vdev/vintx.h"
 #include "vdev/vpci_guest.h"
 #include "vdev/vroot.h"
 
@@ -565,4 +566,34 @@ struct trap_table *vcpu_trap_table(struct vcpu *v)
 unsigned vcpu_trap_id(const struct vcpu *v)
 {
     return v->id;
+}
+
+/* ---- stand-ins: INTx, where the test does not bring the real one ---- */
+
+__attribute__((weak)) void vintx_disconnect(struct pci_dev *pdev)
+{
+    ASSERT(pdev->held);
+}
+
+__attribute__((weak)) int vintx_connect(struct domain *d, struct pci_dev *pdev, unsigned slot, uint32_t gsi, bool active_low)
+{
+    (void)d;
+    (void)pdev;
+    (void)slot;
+    (void)gsi;
+    (void)active_low;
+    return 0;
+}
+
+__attribute__((weak)) void vintx_ended(struct domain *d, uint32_t gsi)
+{
+    (void)d;
+    (void)gsi;
+}
+
+__attribute__((weak)) uint32_t vintx_gsi(const struct pci_dev *pdev, uint64_t *raised)
+{
+    (void)pdev;
+    *raised = 0;
+    return ~0u;
 }

@@ -17,3 +17,8 @@ tests_unit_test_pci_topo_LDADD = $(UNIT_LIBS)
 tests_unit_test_passthrough_SOURCES = tests/unit/test_passthrough.c $(pt_test_sources)
 tests_unit_test_passthrough_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_passthrough_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_vintx
+tests_unit_test_vintx_SOURCES = tests/unit/test_vintx.c xen-lite/vdev/vintx.c $(pt_test_sources)
+tests_unit_test_vintx_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_vintx_LDADD = $(UNIT_LIBS)

@@ -10,6 +10,7 @@
 #include "lib/printf.h"
 #include "lib/string.h"
 #include "lib/time.h"
+#include "vdev/vintx.h"
 #include "vdev/vroot.h"
 
 /* For a request that found another's transaction at work, or a CPU busy with it. */
@@ -42,9 +43,21 @@ int pt_create_root(struct domain *d)
     if (rc)
         return rc;
     rc = vioapic_create(&d->vapic, &d->traps, &info, false, &d->pt.ioapic);
-    if (rc)
+    if (rc) {
         vroot_destroy(d);
-    return rc;
+        return rc;
+    }
+    d->pt.ioapic->ended = vintx_ended;
+    d->cpu.owns_devices = true;
+    return 0;
+}
+
+int pt_connect_intx(struct domain *d, uint32_t sbdf, uint32_t gsi, bool active_low)
+{
+    struct pci_dev *pdev = pci_find(sbdf);
+    struct pt_function *f = pdev && pdev->owner == d ? pt_function_of(d, pdev) : NULL;
+
+    return f ? vintx_connect(d, pdev, f->slot, gsi, active_low) : -ENODEV;
 }
 
 bool pt_enter(void)

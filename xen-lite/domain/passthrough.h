@@ -91,6 +91,12 @@ int pt_run(const struct pt_request *req, struct pt_result *res, uint64_t *wake_n
  */
 int pt_release_all(struct domain *d, uint64_t *wake_ns);
 
+/*
+ * Physical interrupt of a guest's function, which only firmware's tables tell; from then on INTx works in the guest. pt_enter()
+ * held. 0, -ENODEV (not d's), or the errors of vintx_connect().
+ */
+int pt_connect_intx(struct domain *d, uint32_t sbdf, uint32_t gsi, bool active_low);
+
 /* ---- questions; pt_enter() held ---- */
 
 /* The domain that owns it: a domid, XENLITE_PCI_NOBODY or XENLITE_PCI_HYPERVISOR. */

@@ -7,6 +7,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "mm/heap.h"
+#include "vdev/vintx.h"
 
 _Static_assert((unsigned)XENLITE_PCI_RESET_flr == PCI_RESET_FLR &&
                    (unsigned)XENLITE_PCI_RESET_bus == PCI_RESET_BUS,
@@ -95,6 +96,7 @@ void pt_member(const struct pci_topology *t, unsigned n, struct xenlite_pci_memb
 static void put_identity(const struct pci_dev *pdev, struct xenlite_pci_info *out)
 {
     const struct pt_function *f = pdev->owner ? pt_function_of(pdev->owner, pdev) : NULL;
+    uint64_t raised;
     uint32_t subsystem = pdev->header == PCI_HEADER_NORMAL
                              ? pci_conf_read(pdev->sbdf, PCI_REG_SUBSYSTEM, 4)
                              : 0;
@@ -112,7 +114,7 @@ static void put_identity(const struct pci_dev *pdev, struct xenlite_pci_info *ou
     out->header = pdev->header;
     out->pcie_type = pdev->pcie_type;
     out->intx_pin = (uint8_t)pci_conf_read(pdev->sbdf, PCI_REG_INT_PIN, 1);
-    out->intx_gsi = ~0u;
+    out->intx_gsi = vintx_gsi(pdev, &raised);
 }
 
 static void put_iommu(const struct pci_dev *pdev, struct xenlite_pci_info *out)

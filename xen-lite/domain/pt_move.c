@@ -11,6 +11,7 @@
 #include "lib/printf.h"
 #include "lib/string.h"
 #include "mm/heap.h"
+#include "vdev/vintx.h"
 #include "vdev/vpci_guest.h"
 #include "vdev/vroot.h"
 
@@ -55,6 +56,7 @@ static void drop_record(struct domain *d, const struct pci_dev *pdev)
 static void take_from(struct domain *d, struct pci_dev *pdev)
 {
     pdev->held = true;
+    vintx_disconnect(pdev);
     if (d && d->control) {
         vpci_remove_device(d, pdev->sbdf);
     } else if (d) {
@@ -88,6 +90,9 @@ static int give_to_guest(struct pt_item *it)
 
     if (rc)
         return rc;
+    /* Its pin leads nowhere yet, whatever the guest says. */
+    it->pdev->intx_held = true;
+    it->pdev->no_intx = false;
     rc = vpci_guest_attach(it->to, it->pdev->sbdf, it->slot, it->fn);
     if (rc)
         drop_record(it->to, it->pdev);
@@ -101,6 +106,7 @@ static int give(struct pt_item *it)
     if (!it->to)
         return 0;
     if (it->to->control) {
+        it->pdev->intx_held = false;
         it->pdev->held = false;
         rc = vpci_add_device(it->to, it->pdev->sbdf);
         it->pdev->held = rc != 0;

@@ -173,7 +173,23 @@ static long ask(struct vcpu *v, struct xenlite_op *op)
     return rc;
 }
 
-/* ---- a guest's root and slots ---- */
+/* ---- a guest's root, slots and interrupts ---- */
+
+static long intx_op(struct vcpu *v, struct domain *d, const struct xenlite_pci_intx_op *op)
+{
+    long rc;
+
+    if (op->flags & ~XENLITE_PCI_INTX_ACTIVE_HIGH)
+        return -EINVAL;
+    vtime_end_nap(v);
+    if (!pt_enter()) {
+        vtime_nap(v, now_ns() + NS_PER_MS);
+        return HYPERCALL_RESTART;
+    }
+    rc = pt_connect_intx(d, op->sbdf, op->gsi, !(op->flags & XENLITE_PCI_INTX_ACTIVE_HIGH));
+    pt_leave();
+    return rc;
+}
 
 static long slot_op(struct domain *d, struct xenlite_pci_slot_op *op)
 {
@@ -202,6 +218,8 @@ static long about_domain(struct vcpu *v, struct xenlite_op *op)
         rc = -EINVAL;
     else if (op->cmd == XENLITE_PCI_root)
         rc = pt_create_root(d);
+    else if (op->cmd == XENLITE_PCI_intx)
+        rc = intx_op(v, d, (const struct xenlite_pci_intx_op *)op->args);
     else
         rc = slot_op(d, (struct xenlite_pci_slot_op *)op->args);
     domain_put(d);
@@ -213,6 +231,7 @@ long xenlite_pci_op(struct vcpu *v, struct xenlite_op *op, bool *copy_back)
     switch (op->cmd) {
     case XENLITE_PCI_root:
     case XENLITE_PCI_slot:
+    case XENLITE_PCI_intx:
         return about_domain(v, op);
     case XENLITE_PCI_info:
     case XENLITE_PCI_group:

@@ -52,6 +52,14 @@ struct girq {
      */
     uint64_t guest_msg;
 
+    /*
+     * GIRQ_GSI: functions of guests that may assert the pin beside what the owner has on it. dom is NULL where they are all
+     * there is.
+     */
+    unsigned sharers;
+    bool (*claim)(uint32_t gsi);
+    unsigned unclaimed;    /* in a row, without an owner to ask */
+
     uint64_t raised;       /* host interrupts */
     uint64_t injected;     /* those that reached at least one vLAPIC or vIO-APIC pin */
     uint64_t dropped;      /* those that did not: unbound, or nobody accepted the destination */
@@ -108,6 +116,16 @@ void girq_gsi_unmask(struct girq *g);
 /* The guest's end of a level interrupt: the pin may interrupt again.  Nothing happens if none is in
  * service. */
 void girq_eoi(struct girq *g);
+
+/*
+ * One more function of a guest may assert the pin, which is unmasked from now on: at each interrupt `claim` (the same for all) is
+ * asked first, without a lock. It silences functions that assert the pin and says whether there were any; only if there were
+ * none is the interrupt the owner's. The owner keeps the pin, and can still take it when it has none. 0 or the errors of
+ * girq_gsi_bind().
+ */
+int girq_gsi_share(uint32_t gsi, bool active_low, bool (*claim)(uint32_t gsi));
+/* One less. */
+void girq_gsi_unshare(uint32_t gsi);
 
 /*
  * The destination vCPU runs on `cpu` now: moves the host side there if that is possible at the

@@ -7,6 +7,7 @@
 #define XL_VDEV_PCI_H
 
 #include "lib/list.h"
+#include "lib/spinlock.h"
 #include "lib/types.h"
 #include "vdev/pci_regs.h"
 
@@ -81,6 +82,9 @@ struct pci_dev {
     bool hidden;    /* owned by the hypervisor: no domain gets at it */
     bool held;      /* changes hands, or is nobody's on purpose: no domain finds it by itself */
     struct domain *owner; /* NULL: nobody; set and cleared by vPCI */
+    spinlock_t command_lock;
+    /* A guest's function: whether INTx is kept off whatever the guest says, and what it says.  command_lock. */
+    bool intx_held, no_intx;
 };
 
 /* ---- raw access; size is 1, 2 or 4, reg aligned to it ---- */
@@ -104,6 +108,17 @@ bool pci_has_ext_config(uint32_t sbdf);
 /* Ports of a device's BAR: size 1, 2 or 4. */
 uint32_t pci_port_read(uint16_t port, unsigned size);
 void pci_port_write(uint16_t port, unsigned size, uint32_t val);
+
+/*
+ * The command register of a guest's function as the guest reads and writes it: INTx may be kept off behind its back, while an
+ * interrupt of it is in service, or because its pin leads nowhere.
+ */
+uint32_t pci_command_read(struct pci_dev *dev);
+void pci_command_write(struct pci_dev *dev, uint32_t val);
+/* Keeps INTx off. */
+void pci_hold_intx(struct pci_dev *dev);
+/* The guest's own bit counts again. */
+void pci_release_intx(struct pci_dev *dev);
 
 /* ---- functions ---- */
 

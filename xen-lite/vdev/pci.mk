@@ -9,6 +9,7 @@ vpci_logic += xen-lite/vdev/vroot.c xen-lite/vdev/vroot_port.c xen-lite/vdev/vpc
 	xen-lite/vdev/vpci_guest_header.c xen-lite/vdev/vpci_guest_bars.c \
 	xen-lite/vdev/vpci_guest_caps.c
 pci_move_logic = xen-lite/vdev/pci_topo.c xen-lite/vdev/pci_reset.c
+hv_sources += xen-lite/vdev/vintx.c
 hv_sources += $(vpci_logic) $(pci_move_logic) xen-lite/vdev/pci_hw.c
 
 vpci_test_sources = tests/unit/sim_pci.c tests/unit/sim_pci.h tests/unit/sim_ioreq.c \

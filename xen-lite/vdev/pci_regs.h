@@ -16,6 +16,7 @@
 #define   PCI_COMMAND_MASTER    0x0004
 #define   PCI_COMMAND_NO_INTX   0x0400
 #define PCI_REG_STATUS        0x06
+#define   PCI_STATUS_INTERRUPT  0x0008 /* INTx would be asserted */
 #define   PCI_STATUS_CAP_LIST   0x0010
 #define PCI_REG_CLASS_REV     0x08
 #define PCI_REG_HEADER_TYPE   0x0e

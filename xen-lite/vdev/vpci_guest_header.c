@@ -19,7 +19,13 @@
 
 static uint32_t hw_command(const struct vpci_dev *vd)
 {
-    return vpci_hw_read(vd, PCI_REG_COMMAND, 2);
+    return pci_command_read(vd->pdev);
+}
+
+static uint32_t command_read(struct vpci_dev *vd, const struct vpci_reg *reg)
+{
+    (void)reg;
+    return hw_command(vd);
 }
 
 /* A device that was left without an address for one of its BARs would answer somewhere. */
@@ -42,6 +48,7 @@ static void command_write(struct vpci_dev *vd, const struct vpci_reg *reg, uint3
     bool io = (val & PCI_COMMAND_IO) && all_placed(vd, false);
     bool fresh = memory && !(vd->guest->memory && (old & PCI_COMMAND_MEMORY));
 
+    (void)reg;
     val &= ~(uint32_t)(PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
     val |= (io ? PCI_COMMAND_IO : 0) | (memory ? PCI_COMMAND_MEMORY : 0);
     /* From before anything is mapped: the pages of its own tables must be holes. */
@@ -54,7 +61,7 @@ static void command_write(struct vpci_dev *vd, const struct vpci_reg *reg, uint3
         vpci_guest_ranges_on(vd, true);
     if (io)
         vpci_guest_ranges_on(vd, false);
-    vpci_hw_write(vd, reg->offset, 2, val);
+    pci_command_write(vd->pdev, val);
     vd->pdev->decode = memory;
     if (!memory)
         vpci_guest_ranges_off(vd, true);
@@ -237,6 +244,7 @@ static const struct vpci_reg header[] = {
     { .offset = PCI_REG_COMMAND,
       .size = 2,
       .ro = 0xffff & ~(uint32_t)COMMAND_BITS,
+      .read = command_read,
       .write = command_write,
       .name = "command" },
     { .offset = PCI_REG_CLASS_REV, .size = 4, .write = vpci_write_ignored, .name = "class" },

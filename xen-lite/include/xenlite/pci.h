@@ -51,6 +51,7 @@ enum {
     XENLITE_PCI_attach,                   /* domid: to whom; struct xenlite_pci_move */
     XENLITE_PCI_detach,                   /* domid: from whom; struct xenlite_pci_move */
     XENLITE_PCI_slot,                     /* domid: whose; struct xenlite_pci_slot_op */
+    XENLITE_PCI_intx,                     /* domid: whose; struct xenlite_pci_intx_op */
 };
 
 /*
@@ -270,5 +271,20 @@ struct xenlite_pci_slot_op {
     uint32_t nr;     /* OUT: functions in it */
     uint32_t sbdf[XENLITE_PCI_SLOT_FUNCTIONS]; /* OUT */
 };
+
+/*
+ * Connects INTx of a guest's function to the guest's IO-APIC. Only the machine's ACPI tables say which interrupt the function's
+ * pin is: the control domain's kernel knows (the file irq in sysfs after a write of 1 to the file enable). Until then, and without
+ * it, INTx stays off whatever the guest says; MSI and MSI-X need nothing of this. The pin may be shared with anybody.
+ * 0; -ENODEV not the domain's, or no pin; -ENOENT no such GSI; -EBUSY the hypervisor's own; -EOPNOTSUPP its interrupt disable
+ * bit does not work, so that it cannot share.
+ */
+struct xenlite_pci_intx_op {
+    uint32_t sbdf;
+    uint32_t gsi;   /* of the machine */
+    uint32_t flags; /* XENLITE_PCI_INTX_ACTIVE_HIGH; PCI's is active low unless the tables say otherwise */
+    uint32_t pad;   /* 0 */
+};
+#define XENLITE_PCI_INTX_ACTIVE_HIGH 1u
 
 #endif
