@@ -60,7 +60,7 @@ DefinitionBlock ("", "DSDT", 2, "XENLTE", "PVHGUEST", 1)
             Method (_OSC, 4, Serialized)
             {
                 CreateDWordField (Arg3, Zero, STAT)
-                If (Arg0 != ToUUID ("33db4df5-1ff7-401c-9657-7441c03dd766"))
+                If (Arg0 != ToUUID ("33db4d5b-1ff7-401c-9657-7441c03dd766"))
                 {
                     STAT |= 0x04
                     Return (Arg3)
