@@ -24,7 +24,7 @@ struct pt_irq {
 
 /* Embedded in struct domain. */
 struct pt_irqs {
-    spinlock_t lock; /* after it nothing but vPCI's locks are taken */
+    spinlock_t lock;    /* under it only the heap is used */
     struct pt_irq *irq; /* PT_IRQ_MAX of them; NULL until the first is needed */
 };
 
