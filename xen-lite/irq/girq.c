@@ -234,6 +234,32 @@ void girq_for_each(bool (*fn)(const struct girq *g, void *arg), void *arg)
     spin_unlock(&girq_list_lock);
 }
 
+bool girq_of_entry(unsigned unit, unsigned index, struct girq_entry *out)
+{
+    struct girq *g;
+    bool found = false;
+
+    spin_lock(&girq_list_lock);
+    list_for_each_entry (g, &girq_list, link) {
+        spin_lock(&g->lock);
+        found = g->irte.valid && g->irte.unit == unit && g->irte.index == index;
+        if (found) {
+            *out = (struct girq_entry){ .dom = g->dom,
+                                        .sbdf = g->sbdf,
+                                        .sid = g->irte.sid,
+                                        .vector = g->vector,
+                                        .dest = apicid_of_cpu(g->cpu) };
+            ir_inspect(unit, index, &out->present, &out->entry_sbdf, &out->entry_vector,
+                       &out->entry_dest);
+        }
+        spin_unlock(&g->lock);
+        if (found)
+            break;
+    }
+    spin_unlock(&girq_list_lock);
+    return found;
+}
+
 /* ---- messages ---- */
 
 /* Gives the vector of the last but one target back if nothing can be on its way to it.  Lock held.
@@ -355,6 +381,19 @@ void girq_retarget(struct girq *g, unsigned cpu)
 
 /* ---- pins ---- */
 
+/* The source of the pin, NULL if it has none. */
+static struct girq *of_gsi(uint32_t gsi)
+{
+    struct girq *g, *found = NULL;
+
+    spin_lock(&girq_list_lock);
+    list_for_each_entry (g, &girq_list, link)
+        if (g->kind == GIRQ_GSI && g->gsi == gsi)
+            found = g;
+    spin_unlock(&girq_list_lock);
+    return found;
+}
+
 /* Puts g on the list unless the pin has an owner already. */
 static int link_gsi(struct girq *g)
 {
@@ -398,22 +437,13 @@ static int bind_locked(struct domain *dom, uint32_t gsi, bool level, bool active
 
     if (ioapic_is_reserved(gsi))
         return -EBUSY;
+    if (g && !READ_ONCE(g->dom)) {
+        *out = g;
+        return adopt(g, dom, level, active_low);
+    }
     g = girq_new(GIRQ_GSI, dom);
     if (!g)
         return -ENOMEM;
-/* The source of the pin, NULL if it has none. */
-static struct girq *of_gsi(uint32_t gsi)
-{
-    struct girq *g, *found = NULL;
-
-    spin_lock(&girq_list_lock);
-    list_for_each_entry (g, &girq_list, link)
-        if (g->kind == GIRQ_GSI && g->gsi == gsi)
-            found = g;
-    spin_unlock(&girq_list_lock);
-    return found;
-}
-
     g->gsi = gsi;
     g->level = level;
     g->active_low = active_low;
@@ -437,39 +467,8 @@ fail_link:
 fail:
     xfree(g);
     return ret;
-    if (g && !READ_ONCE(g->dom)) {
-        *out = g;
-        return adopt(g, dom, level, active_low);
-    }
 }
 
-int girq_gsi_set_trigger(struct girq *g, bool level, bool active_low)
-{
-    int ret = 0;
-
-    ASSERT(g->kind == GIRQ_GSI);
-    spin_lock(&g->lock);
-    if (!g->masked) {
-        ret = -EBUSY;
-    } else if (g->level != level || g->active_low != active_low) {
-        ret = ioapic_route(g->gsi, g->cpu, g->vector, level, active_low);
-        if (!ret) {
-            g->level = level;
-            g->active_low = active_low;
-            end_service(g);
-        }
-    }
-    spin_unlock(&g->lock);
-    return ret;
-}
-
-void girq_gsi_mask(struct girq *g)
-{
-    ASSERT(g->kind == GIRQ_GSI);
-    spin_lock(&g->lock);
-    g->masked = true;
-    if (!pin_wanted(g))
-        ioapic_mask(g->gsi);
 int girq_gsi_bind(struct domain *dom, uint32_t gsi, bool level, bool active_low, struct girq **out)
 {
     int ret;
@@ -546,6 +545,33 @@ void girq_gsi_unshare(uint32_t gsi)
     xfree(g);
 }
 
+int girq_gsi_set_trigger(struct girq *g, bool level, bool active_low)
+{
+    int ret = 0;
+
+    ASSERT(g->kind == GIRQ_GSI);
+    spin_lock(&g->lock);
+    if (!g->masked) {
+        ret = -EBUSY;
+    } else if (g->level != level || g->active_low != active_low) {
+        ret = ioapic_route(g->gsi, g->cpu, g->vector, level, active_low);
+        if (!ret) {
+            g->level = level;
+            g->active_low = active_low;
+            end_service(g);
+        }
+    }
+    spin_unlock(&g->lock);
+    return ret;
+}
+
+void girq_gsi_mask(struct girq *g)
+{
+    ASSERT(g->kind == GIRQ_GSI);
+    spin_lock(&g->lock);
+    g->masked = true;
+    if (!pin_wanted(g))
+        ioapic_mask(g->gsi);
     spin_unlock(&g->lock);
 }
 

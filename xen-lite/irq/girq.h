@@ -145,6 +145,20 @@ void girq_destroy(struct girq *g);
  * destroy one. */
 void girq_for_each(bool (*fn)(const struct girq *g, void *arg), void *arg);
 
+/* What a source of messages says of its remapping entry, and what the entry says, at one moment. */
+struct girq_entry {
+    struct domain *dom; /* to compare, not to follow */
+    uint32_t sbdf;      /* the function that it is for */
+    uint16_t sid;       /* the requester that it was allocated for */
+    uint8_t vector;
+    uint32_t dest;      /* APIC id */
+    bool present;       /* in the unit's table */
+    uint32_t entry_sbdf, entry_dest;
+    uint8_t entry_vector;
+};
+/* Fills *out for the source that has this entry; false when there is none. */
+bool girq_of_entry(unsigned unit, unsigned index, struct girq_entry *out);
+
 /* ---- what the guest's side provides (vdev/vlapic.c, vdev/vioapic.c) ---- */
 
 /* Delivers a message to the domain's local APICs; how many accepted it.  Any CPU, interrupts off.
