@@ -121,7 +121,7 @@ struct xenlite_exit_count {
 
 struct xenlite_rule {
     char name[32];
-    char sentence[112]; /* a and b in it are the operands */
+    char sentence[240]; /* a and b, or {a:...} and {b:...} in it are the operands */
     int32_t error;      /* positive errno */
     uint32_t pad;
     uint64_t count;
