@@ -527,6 +527,21 @@ static void message_moves_with_its_vcpu(void **state)
     sim_now_ns += NS_PER_SEC;
     girq_retarget(g, cpu0);
     assert_int_equal(g->cpu, cpu0);
+
+    /* The vCPU has moved: its messages follow, those of others and those of nobody in particular stay. */
+    sim_this_cpu = cpu0;
+    irq_dispatch(g->vector);
+    sim_now_ns += NS_PER_SEC;
+    dest_cpu = old_cpu;
+    girq_follow((struct domain *)0x4321);
+    assert_int_equal(g->cpu, cpu0);
+    dest_known = false;
+    girq_follow(DOM);
+    assert_int_equal(g->cpu, cpu0);
+    dest_known = true;
+    girq_follow(DOM);
+    assert_int_equal(g->cpu, old_cpu);
+    assert_int_equal(ir_last_dest, apicid_of_cpu(old_cpu));
     girq_destroy(g);
     assert_int_equal(ir_in_use, 0);
     assert_int_equal(irq_vectors_in_use(0) + irq_vectors_in_use(1), 0);

@@ -96,6 +96,7 @@ struct domain {
     struct passthrough pt;
     struct ioreq_domain ioreq;
     struct pt_irqs pt_irqs;
+    uint64_t irqs_followed_ns; /* when its devices' interrupts were last moved after their vCPUs; atomic */
     struct evtchn_table evtchn;
     struct grant_table grants;
     struct hvm_params hvm_params;

@@ -14,6 +14,7 @@
 #include "domain/domain.h"
 #include "irq/girq.h"
 #include "lib/printf.h"
+#include "lib/time.h"
 #include "vdev/pci.h"
 #include "vdev/pci_topo.h"
 #include "vdev/vroot.h"
@@ -135,6 +136,23 @@ void domain_pci_gone(struct domain *d, struct pci_dev *pdev)
     (void)d;
     if (iommu_present())
         iommu_detach(pdev->sbdf);
+}
+
+/* ---- sched/ ---- */
+
+/* Moving an interrupt costs more than the kick that it saves: not for a vCPU that is only passing through. */
+#define FOLLOW_INTERVAL_NS (100 * NS_PER_MS)
+
+bool vcpu_moved(struct vcpu *v)
+{
+    struct domain *d = v->domain;
+    uint64_t now = now_ns(), last = READ_ONCE(d->irqs_followed_ns);
+
+    if (now - last < FOLLOW_INTERVAL_NS)
+        return false;
+    WRITE_ONCE(d->irqs_followed_ns, now);
+    girq_follow(d);
+    return true;
 }
 
 /* ---- cpu/ ---- */

@@ -379,6 +379,23 @@ void girq_retarget(struct girq *g, unsigned cpu)
     spin_unlock(&g->lock);
 }
 
+void girq_follow(struct domain *dom)
+{
+    struct girq *g;
+
+    spin_lock(&girq_list_lock);
+    list_for_each_entry (g, &girq_list, link) {
+        uint64_t addr;
+        uint32_t data;
+        unsigned cpu;
+
+        if (g->dom == dom && g->kind == GIRQ_MSI && girq_guest_message(g, &addr, &data) &&
+            vapic_msi_cpu(dom, addr, data, &cpu) && cpu != READ_ONCE(g->cpu))
+            girq_retarget(g, cpu);
+    }
+    spin_unlock(&girq_list_lock);
+}
+
 /* ---- pins ---- */
 
 /* The source of the pin, NULL if it has none. */

@@ -135,6 +135,12 @@ void girq_gsi_unshare(uint32_t gsi);
 void girq_retarget(struct girq *g, unsigned cpu);
 
 /*
+ * vCPUs of `dom` have moved to other CPUs: girq_retarget() for each of its messages that has one
+ * destination.  Takes the list's lock, for as long as it takes to walk it.
+ */
+void girq_follow(struct domain *dom);
+
+/*
  * Ends it: no delivery after this returns.  The device must have been told to be silent (masked, or
  * its message disabled) or be blocked by remapping, whose entry this removes.  Frees g.  Not under
  * a lock that delivery takes (the vIO-APIC's).

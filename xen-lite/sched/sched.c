@@ -511,6 +511,12 @@ static void schedule(struct percpu *p)
     spin_unlock(&rq->lock);
     if (homeless)
         place(prev, false);
+    if (next && unlikely(next->sched.followed != next->sched.migrations)) {
+        uint64_t migrations = next->sched.migrations;
+
+        if (vcpu_moved(next))
+            next->sched.followed = migrations;
+    }
 }
 
 static void idle(struct percpu *p)

@@ -34,8 +34,15 @@ struct sched_vcpu {
     unsigned hold;             /* reasons to hold it back: pauses; atomic */
     uint64_t since;            /* ns; up to when its running time has been charged */
     uint64_t migrations;       /* changes of cpu since creation */
+    uint64_t followed;         /* of these, what its devices' interrupts have been told of; its CPU's own */
     DECLARE_BITMAP(affinity, MAX_CPUS); /* where it may run */
 };
+
+/*
+ * Implemented by the domain layer: v has moved to this CPU, and its devices' interrupts may follow. Called without locks. False: not
+ * now, ask again at its next turn.
+ */
+bool vcpu_moved(struct vcpu *v);
 
 void sched_init_cpu(unsigned cpu);
 /* Assigns the vCPU to a CPU, held back once (sched_unhold lets it run); it may run anywhere, with normal weight. */
