@@ -227,8 +227,7 @@ const char *xenlite_audit_sentence(unsigned sentence)
     static const char *const sentences[XENLITE_AUDIT_SENTENCES + 1] = {
         "",
         "no frame of the hypervisor is reachable from any page table",
-        "a memory frame is writable in one domain only, except recorded grants and foreign "
-        "mappings",
+        "memory is writable in one domain only, except recorded grants and foreign mappings",
         "every context entry has the page table of the device's owner, or blocks",
         "no interrupt table, configuration space, interrupt controller or IOMMU page is mapped",
         "every remapping entry names a requester and a destination of one owner",
