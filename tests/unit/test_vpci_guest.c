@@ -421,6 +421,22 @@ static void test_rom(void **state)
     assert_int_equal(cfg_read(SMALL, PCI_REG_ROM, 4), (uint32_t)LOW);
 }
 
+/* Memory that the guest puts where its BAR is stays when the BAR goes, and nothing but that. */
+static void test_covered(void **state)
+{
+    (void)state;
+    set_bar(DISK, 2, LOW, true);
+    decode(DISK, MEM);
+    sim_guest_ram((LOW >> PAGE_SHIFT) + 7);
+    sim_guest_ram((LOW >> PAGE_SHIFT) + 255);
+    sim_unmaps = 0;
+    decode(DISK, 0);
+    assert_int_equal(sim_guest_nr_mapped(), 0);
+    assert_int_equal(sim_unmaps, 2);
+    assert_int_equal(sim_guest_mfn(LOW + 7 * PAGE_SIZE), SIM_RAM >> PAGE_SHIFT);
+    assert_int_equal(sim_guest_mfn(LOW + 255 * PAGE_SIZE), SIM_RAM >> PAGE_SHIFT);
+}
+
 /* A function level reset behind our back: the guest sees it, restores the command register, and everything is as it was. */
 static void test_reset(void **state)
 {
@@ -709,6 +725,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_small, setup_attached, teardown),
         cmocka_unit_test_setup_teardown(test_ports, setup_attached, teardown),
         cmocka_unit_test_setup_teardown(test_rom, setup_attached, teardown),
+        cmocka_unit_test_setup_teardown(test_covered, setup_attached, teardown),
         cmocka_unit_test_setup_teardown(test_reset, setup_attached, teardown),
         cmocka_unit_test_setup_teardown(test_msix, setup_attached, teardown),
         cmocka_unit_test_setup_teardown(test_page_table_fails, setup_attached, teardown),

@@ -237,18 +237,30 @@ static void table_off(struct vpci_dev *vd)
 
 /* ---- memory ---- */
 
-/* Frames that the guest put there itself meanwhile are not ours to take away. */
+/*
+ * Frames that the guest put there itself meanwhile are not ours to take away. Runs are as long as possible: each ends in a
+ * flush.
+ */
 static void unmap_pages(struct p2m *p2m, uint64_t gfn, uint64_t nr)
 {
+    uint64_t run = gfn, end = gfn + nr; /* [run, gfn) holds device memory or nothing */
     enum p2m_type type;
     unsigned order;
 
-    for (uint64_t end = gfn + nr, next; gfn < end; gfn = next) {
+    while (gfn < end) {
+        uint64_t next;
+
         p2m_lookup(p2m, gfn, &type, &order);
         next = MIN(((gfn >> order) + 1) << order, end);
-        if (type == P2M_MMIO_DIRECT)
-            vpci_unmap_run(p2m, gfn, next - gfn);
+        if (type != P2M_NONE && type != P2M_MMIO_DIRECT) {
+            if (gfn > run)
+                vpci_unmap_run(p2m, run, gfn - run);
+            run = next;
+        }
+        gfn = next;
     }
+    if (end > run)
+        vpci_unmap_run(p2m, run, end - run);
 }
 
 static int pages_on(struct vpci_dev *vd, unsigned i)
