@@ -10,19 +10,8 @@
 #include "dm/dmd.h"
 #include "dm/domains.h"
 #include "dm/hv.h"
+#include "dm/json.h"
 #include "dm/qmp.h"
-
-static void add_string(struct json_object *object, const char *key, const char *value)
-{
-    json_object_object_add(object, key, json_object_new_string(value));
-}
-
-/* json-c's numbers are signed; counters that large do not occur. */
-static void add_number(struct json_object *object, const char *key, uint64_t value)
-{
-    json_object_object_add(object, key,
-                           json_object_new_int64(value > INT64_MAX ? INT64_MAX : (int64_t)value));
-}
 
 static const char *state_name(const struct hv_domain *info)
 {
@@ -58,23 +47,6 @@ static struct json_object *describe_domain(struct dmd *dmd, const struct hv_doma
     return object;
 }
 
-/* Reads an optional domid; returns false if it is wrong. -1: all domains. */
-static bool domid_argument(struct json_object *arguments, int *domid, struct qmp_error *error)
-{
-    struct json_object *value;
-
-    *domid = -1;
-    if (!json_object_object_get_ex(arguments, "domid", &value))
-        return true;
-    if (json_object_is_type(value, json_type_int) && json_object_get_int64(value) >= 0 &&
-        json_object_get_int64(value) < 0x7ff0) {
-        *domid = json_object_get_int(value);
-        return true;
-    }
-    qmp_set_error(error, NULL, "'domid' is the number of a domain");
-    return false;
-}
-
 static struct json_object *not_found(int domid, struct qmp_error *error)
 {
     qmp_set_error(error, "DeviceNotFound", "There is no domain %d", domid);
@@ -89,11 +61,12 @@ static struct json_object *query_domains(void *context, struct json_object *argu
     struct json_object *array;
     int domid, n;
 
-    if (!domid_argument(arguments, &domid, error))
+    if (!take_domid(arguments, &domid, error))
         return NULL;
     n = hv_list(dmd->hv, &list);
     if (n < 0) {
-        qmp_set_error(error, NULL, "The hypervisor's list of domains cannot be read: %s", strerror(errno));
+        qmp_set_error(error, NULL, "The hypervisor's list of domains cannot be read: %s",
+                      strerror(errno));
         return NULL;
     }
     array = json_object_new_array();
@@ -146,12 +119,12 @@ static struct json_object *query_consoles(void *context, struct json_object *arg
     struct domain *domain;
     int domid;
 
-    if (!domid_argument(arguments, &domid, error))
+    if (!take_domid(arguments, &domid, error))
         return NULL;
     array = json_object_new_array();
     LIST_FOREACH(domain, &dmd->domains, link)
-        if (domid < 0 || domain->domid == domid)
-            json_object_array_add(array, describe_console(domain));
+    if (domid < 0 || domain->domid == domid)
+        json_object_array_add(array, describe_console(domain));
     if (domid < 0 || json_object_array_length(array))
         return array;
     json_object_put(array);
@@ -197,7 +170,8 @@ static struct json_object *query_commands(void *context, struct json_object *arg
     return array;
 }
 
-static struct json_object *quit(void *context, struct json_object *arguments, struct qmp_error *error)
+static struct json_object *quit(void *context, struct json_object *arguments,
+                                struct qmp_error *error)
 {
     (void)arguments;
     (void)error;
@@ -207,12 +181,33 @@ static struct json_object *quit(void *context, struct json_object *arguments, st
 
 static const char *const no_arguments[] = { NULL };
 static const char *const domid_only[] = { "domid", NULL };
+static const char *const device_add[] = { "domid", "bdf",     "permissive", "group",
+                                          "slot",  "dry-run", NULL };
+static const char *const device_del[] = { "domid", "bdf", "force", NULL };
+static const char *const which_device[] = { "domid", "bdf", NULL };
+static const char *const records[] = { "domid", "bdf", "kind", "disposition", "limit", NULL };
+static const char *const trace_start[] = { "domid", "bdf", "kind", "disposition", "seconds", NULL };
+static const char *const one_address[] = { "domid", "address", NULL };
+static const char *const set_policy[] = { "policy", "reload", NULL };
 
 const struct qmp_command dmd_commands[] = {
     { "query-version", no_arguments, query_version },
     { "query-commands", no_arguments, query_commands },
     { "query-domains", domid_only, query_domains },
     { "query-consoles", domid_only, query_consoles },
+    { "device-add", device_add, cmd_device_add },
+    { "device-del", device_del, cmd_device_del },
+    { "query-pci", which_device, cmd_query_pci },
+    { "query-iommu", no_arguments, cmd_query_iommu },
+    { "query-traps", domid_only, cmd_query_traps },
+    { "query-trap-records", records, cmd_query_trap_records },
+    { "trap-trace-start", trace_start, cmd_trap_trace_start },
+    { "trap-trace-stop", no_arguments, cmd_trap_trace_stop },
+    { "query-p2m", one_address, cmd_query_p2m },
+    { "audit", no_arguments, cmd_audit },
+    { "query-ioreq", domid_only, cmd_query_ioreq },
+    { "query-policy", no_arguments, cmd_query_policy },
+    { "set-policy", set_policy, cmd_set_policy },
     { "quit", no_arguments, quit },
     { 0 },
 };

@@ -16,21 +16,23 @@
 #include "dm/console.h"
 #include "dm/console_sock.h"
 #include "dm/control.h"
+#include "dm/devices.h"
 #include "dm/domains.h"
 #include "dm/hv.h"
 #include "dm/logfile.h"
+#include "dm/tracing.h"
 
 /*
  * The virtual interrupt that tells of domains' ends (VIRQ_DOM_EXC) has one owner, and xenstored does not
  * start without it; nothing at all tells when a builder has finished. Hence a look every half second, and
  * more often after the toolstack touched a file.
  */
-#define SCAN_MS 500
+#define SCAN_MS       500
 #define QUICK_SCAN_MS 50
-#define QUICK_SCANS 20
+#define QUICK_SCANS   20
 /* Events handled before the loop gets its turn again. */
 #define EVENTS_AT_ONCE 64
-#define STOP_MS 100
+#define STOP_MS        100
 
 static void next_scan(struct dmd *dmd)
 {
@@ -71,7 +73,10 @@ static void dispatch(struct dmd *dmd, int port)
 {
     struct domain *domain;
 
-    LIST_FOREACH(domain, &dmd->domains, link) {
+    if (models_event(dmd->models, port))
+        return;
+    LIST_FOREACH(domain, &dmd->domains, link)
+    {
         if (console_has_port(domain->console, port)) {
             console_event(domain->console);
             return;
@@ -123,6 +128,10 @@ static int start(struct dmd *dmd)
         make_directory(run, "/console", 0700) || make_directory(dmd->options.log_dir, "", 0700) ||
         watch_files(dmd))
         return -1;
+    dmd->models = models_new(dmd);
+    dmd->tracing = dmd->models ? tracing_new(dmd) : NULL;
+    if (!dmd->tracing)
+        return -1;
     dmd->control = control_new(dmd);
     if (!dmd->control)
         return -1;
@@ -164,6 +173,8 @@ void dmd_free(struct dmd *dmd)
     domains_forget(dmd);
     console_sock_finish();
     control_free(dmd->control);
+    tracing_free(dmd->tracing);
+    models_free(dmd->models);
     for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
         if (events[i])
             event_free(events[i]);

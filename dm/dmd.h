@@ -18,10 +18,14 @@ struct event;
 struct event_base;
 struct hv;
 struct json_object;
+struct model;
+struct models;
+struct tracing;
 
 struct dmd_options {
     const char *run_dir; /* domains/, console/, control.sock */
     const char *log_dir; /* guests' consoles */
+    const char *policy;  /* of configuration writes: a file */
 };
 
 /* One guest that the hypervisor has told of. */
@@ -38,6 +42,7 @@ struct domain {
     bool seen;        /* by the scan that is running */
     bool shutdown;    /* has been told of */
     struct console *console;
+    struct model *model; /* of its devices; NULL: it has no PCI */
 };
 
 LIST_HEAD(domain_list, domain);
@@ -48,9 +53,11 @@ struct dmd {
     struct hv *hv;
     struct domain_list domains;
     struct control *control;
+    struct models *models;
+    struct tracing *tracing;
     struct event *event_channels, *scan_timer, *files;
     int inotify;
-    int quick_scans;  /* how many scans follow close on each other, as something is about to change */
+    int quick_scans; /* how many scans follow close on each other, as something is about to change */
     bool list_failed; /* said already */
 };
 

@@ -9,11 +9,13 @@
 #include <strings.h>
 
 #include <json-c/json.h>
-#include <xen/xen.h>
 #include <xen/sched.h>
+#include <xen/xen.h>
 
 #include "dm/console.h"
+#include "dm/devices.h"
 #include "dm/domains.h"
+#include "dm/eject.h"
 #include "dm/hv.h"
 #include "dm/logfile.h"
 #include "libs/guest_state.h"
@@ -21,13 +23,20 @@
 const char *shutdown_reason_name(unsigned reason)
 {
     switch (reason) {
-    case SHUTDOWN_poweroff: return "poweroff";
-    case SHUTDOWN_reboot: return "reboot";
-    case SHUTDOWN_suspend: return "suspend";
-    case SHUTDOWN_crash: return "crash";
-    case SHUTDOWN_watchdog: return "watchdog";
-    case SHUTDOWN_soft_reset: return "soft-reset";
-    default: return "unknown";
+    case SHUTDOWN_poweroff:
+        return "poweroff";
+    case SHUTDOWN_reboot:
+        return "reboot";
+    case SHUTDOWN_suspend:
+        return "suspend";
+    case SHUTDOWN_crash:
+        return "crash";
+    case SHUTDOWN_watchdog:
+        return "watchdog";
+    case SHUTDOWN_soft_reset:
+        return "soft-reset";
+    default:
+        return "unknown";
     }
 }
 
@@ -35,8 +44,9 @@ void format_uuid(char out[37], const uint8_t handle[16])
 {
     const uint8_t *h = handle;
 
-    snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", h[0], h[1],
-             h[2], h[3], h[4], h[5], h[6], h[7], h[8], h[9], h[10], h[11], h[12], h[13], h[14], h[15]);
+    snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", h[0],
+             h[1], h[2], h[3], h[4], h[5], h[6], h[7], h[8], h[9], h[10], h[11], h[12], h[13],
+             h[14], h[15]);
 }
 
 static struct json_object *domain_data(const struct domain *domain)
@@ -100,6 +110,9 @@ static void remove_domain(struct domain *domain)
     LIST_REMOVE(domain, link);
     console_free(domain->console);
     domain->console = NULL;
+    eject_forget(domain);
+    model_free(domain->model);
+    domain->model = NULL;
     dmd_event(dmd, "DOMAIN_REMOVED", domain_data(domain));
     message("%s (domain %u) is gone", domain->name, domain->domid);
     free(domain->name);
@@ -187,6 +200,7 @@ static void look_at(struct dmd *dmd, const struct hv_domain *info, bool reload)
     if (info->dying)
         return;
     domain->seen = true;
+    model_poll(domain);
     if (!domain->being_built)
         console_attach(domain->console);
     console_poll(domain->console);
@@ -206,7 +220,7 @@ void dmd_scan(struct dmd *dmd, bool reload)
     }
     dmd->list_failed = false;
     LIST_FOREACH(domain, &dmd->domains, link)
-        domain->seen = false;
+    domain->seen = false;
     for (int i = 0; i < n; i++)
         look_at(dmd, &list[i], reload);
     free(list);
@@ -224,6 +238,8 @@ void domains_forget(struct dmd *dmd)
     while ((domain = LIST_FIRST(&dmd->domains))) {
         LIST_REMOVE(domain, link);
         console_free(domain->console);
+        eject_forget(domain);
+        model_free(domain->model);
         free(domain->name);
         free(domain);
     }
@@ -234,8 +250,8 @@ struct domain *dmd_find(struct dmd *dmd, uint16_t domid)
     struct domain *domain;
 
     LIST_FOREACH(domain, &dmd->domains, link)
-        if (domain->domid == domid)
-            return domain;
+    if (domain->domid == domid)
+        return domain;
     return NULL;
 }
 
@@ -244,5 +260,5 @@ void dmd_reopen_logs(struct dmd *dmd)
     struct domain *domain;
 
     LIST_FOREACH(domain, &dmd->domains, link)
-        console_reopen_log(domain->console);
+    console_reopen_log(domain->console);
 }

@@ -9,20 +9,16 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include <xenctrl.h>
-#include <xenevtchn.h>
-#include <xenforeignmemory.h>
+#include <unistd.h>
 #include <xen/hvm/params.h>
+#include <xencall.h>
+#include <xenlite/xenlite.h>
+
+#include "dm/hv_priv.h"
 
 #define LIST_STEP 64u
 /* Domain numbers end at DOMID_FIRST_RESERVED: a longer list is a hypervisor that lies or a loop. */
 #define LIST_MAX DOMID_FIRST_RESERVED
-
-struct hv {
-    xc_interface *xc;
-    xenevtchn_handle *evtchn;
-    xenforeignmemory_handle *fmem;
-};
 
 struct hv *hv_open(const char **what)
 {
@@ -43,6 +39,14 @@ struct hv *hv_open(const char **what)
         hv->fmem = xenforeignmemory_open(NULL, 0);
     }
     if (hv->fmem) {
+        *what = "/dev/xen/privcmd (libxendevicemodel)";
+        hv->dmod = xendevicemodel_open(NULL, 0);
+    }
+    if (hv->dmod)
+        hv->complete =
+            xencall_alloc_buffer(xc_interface_xcall_handle(hv->xc), sizeof(*hv->complete));
+    if (hv->complete) {
+        memset(hv->complete, 0, sizeof(*hv->complete));
         flags = fcntl(xenevtchn_fd(hv->evtchn), F_GETFL);
         if (flags >= 0 && !fcntl(xenevtchn_fd(hv->evtchn), F_SETFL, flags | O_NONBLOCK))
             return hv;
@@ -57,6 +61,10 @@ void hv_close(struct hv *hv)
 {
     if (!hv)
         return;
+    if (hv->complete)
+        xencall_free_buffer(xc_interface_xcall_handle(hv->xc), hv->complete);
+    if (hv->dmod)
+        xendevicemodel_close(hv->dmod);
     if (hv->fmem)
         xenforeignmemory_close(hv->fmem);
     if (hv->evtchn)
@@ -173,9 +181,21 @@ void hv_notify(struct hv *hv, int port)
     xenevtchn_notify(hv->evtchn, (evtchn_port_t)port);
 }
 
+/* One read() for many ports; a short one has emptied the queue, so that no second is needed to find that out. */
 int hv_pending(struct hv *hv)
 {
-    return xenevtchn_pending(hv->evtchn);
+    ssize_t n;
+
+    if (hv->next_ready < hv->nr_ready)
+        return (int)hv->ready[hv->next_ready++];
+    if (hv->nr_ready && hv->nr_ready < HV_PORTS_AT_ONCE) {
+        hv->nr_ready = 0;
+        return -1;
+    }
+    n = read(xenevtchn_fd(hv->evtchn), hv->ready, sizeof(hv->ready));
+    hv->nr_ready = n > 0 ? (unsigned)n / sizeof(hv->ready[0]) : 0;
+    hv->next_ready = 1;
+    return hv->nr_ready ? (int)hv->ready[0] : -1;
 }
 
 void hv_unmask(struct hv *hv, int port)

@@ -90,7 +90,7 @@ static int settle(const struct options *options, int lock, int parent)
 
 static int serve(const struct options *options, struct hv *hv, int lock, int parent)
 {
-    const struct dmd_options dmd_options = { options->run_dir, options->log_dir };
+    const struct dmd_options dmd_options = { options->run_dir, options->log_dir, options->policy };
     struct event_base *base = event_base_new();
     struct dmd *dmd = base ? dmd_new(base, hv, &dmd_options) : NULL;
     int r = -1;
@@ -124,8 +124,9 @@ static int start(const struct options *options)
         return 1;
     hv = hv_open(&what);
     if (!hv) {
-        message("cannot open %s: %m. Is this a control domain, with xen-privcmd and xen-evtchn loaded?",
-                what);
+        message(
+            "cannot open %s: %m. Is this a control domain, with xen-privcmd and xen-evtchn loaded?",
+            what);
         return 1;
     }
     r = chdir("/") ? -1 : serve(options, hv, lock, parent);

@@ -7,7 +7,7 @@
 
 struct options {
     bool foreground, keep_privileges, help, version;
-    const char *pidfile, *log, *run_dir, *log_dir;
+    const char *pidfile, *log, *run_dir, *log_dir, *policy;
 };
 
 /* 0, or -1 after saying on standard error what is wrong. */

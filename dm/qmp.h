@@ -14,7 +14,7 @@ struct json_object;
 
 struct qmp_error {
     const char *class; /* NULL: GenericError */
-    char desc[200];
+    char desc[600];
 };
 
 /*
@@ -24,7 +24,8 @@ struct qmp_error {
 struct qmp_command {
     const char *name;
     const char *const *arguments;
-    struct json_object *(*run)(void *context, struct json_object *arguments, struct qmp_error *error);
+    struct json_object *(*run)(void *context, struct json_object *arguments,
+                               struct qmp_error *error);
 };
 
 struct qmp_session {

@@ -2,13 +2,19 @@
 /*
  * Builds a PVH guest's ACPI tables byte by byte (ACPI 6.3; sections are named at each table). The
  * guest has no chipset, so the FADT declares the hardware-reduced model: no PM timer, no SCI, no
- * 8042, no RTC, no VGA.
+ * 8042, no RTC, no VGA. A guest that may own PCI devices also gets an IO-APIC, an MCFG and a DSDT with
+ * the host bridge, which iasl compiles from guest_dsdt.asl.
  */
 #include "acpi_build.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
+
+#include "../xen-lite/include/xenlite/pci.h"
+
+static const uint8_t pci_dsdt[] = {
+#include "libs/guest_dsdt.inc"
+};
 
 enum {
     HEADER_SIZE = 36,
@@ -17,12 +23,15 @@ enum {
     MADT_FIXED = HEADER_SIZE + 8,
     LAPIC_ENTRY = 8,
     X2APIC_ENTRY = 16,
-    XSDT_ENTRIES = 2,
+    IOAPIC_ENTRY = 12,
+    MCFG_SIZE = HEADER_SIZE + 8 + 16,
     TABLE_ALIGN = 16,
 };
 
+/* Offsets in the blob. */
 struct layout {
-    size_t xsdt, fadt, dsdt, madt, end;
+    size_t xsdt, fadt, dsdt, dsdt_size, madt, madt_size, mcfg, end;
+    unsigned xsdt_entries;
 };
 
 static size_t align_table(size_t offset)
@@ -37,9 +46,9 @@ static bool needs_x2apic(unsigned vcpu)
     return 2 * vcpu >= 255;
 }
 
-static size_t madt_size(unsigned max_vcpus)
+static size_t madt_size(unsigned max_vcpus, bool pci)
 {
-    size_t size = MADT_FIXED;
+    size_t size = MADT_FIXED + (pci ? IOAPIC_ENTRY : 0);
 
     for (unsigned i = 0; i < max_vcpus; i++) {
         size += needs_x2apic(i) ? X2APIC_ENTRY : LAPIC_ENTRY;
@@ -47,16 +56,25 @@ static size_t madt_size(unsigned max_vcpus)
     return size;
 }
 
-static struct layout make_layout(unsigned max_vcpus)
+static struct layout make_layout(unsigned max_vcpus, bool pci)
 {
     struct layout l;
 
+    l.xsdt_entries = pci ? 3 : 2;
+    l.dsdt_size = pci ? sizeof(pci_dsdt) : HEADER_SIZE;
+    l.madt_size = madt_size(max_vcpus, pci);
     l.xsdt = align_table(RSDP_SIZE);
-    l.fadt = align_table(l.xsdt + HEADER_SIZE + 8 * XSDT_ENTRIES);
+    l.fadt = align_table(l.xsdt + HEADER_SIZE + 8 * l.xsdt_entries);
     l.dsdt = align_table(l.fadt + FADT_SIZE);
-    l.madt = align_table(l.dsdt + HEADER_SIZE);
-    l.end = l.madt + madt_size(max_vcpus);
+    l.madt = align_table(l.dsdt + l.dsdt_size);
+    l.mcfg = align_table(l.madt + l.madt_size);
+    l.end = pci ? l.mcfg + MCFG_SIZE : l.madt + l.madt_size;
     return l;
+}
+
+static void put16(uint8_t *p, uint16_t value)
+{
+    memcpy(p, &value, sizeof(value));
 }
 
 static void put32(uint8_t *p, uint32_t value)
@@ -109,13 +127,17 @@ static void build_rsdp(uint8_t *rsdp, uint64_t xsdt)
     rsdp[32] = checksum(rsdp, RSDP_SIZE);
 }
 
-static void build_xsdt(uint8_t *xsdt, uint64_t fadt, uint64_t madt)
+static void build_xsdt(uint8_t *base, const struct layout *l, uint64_t address)
 {
-    const size_t length = HEADER_SIZE + 8 * XSDT_ENTRIES;
+    const size_t length = HEADER_SIZE + 8 * l->xsdt_entries;
+    uint8_t *xsdt = base + l->xsdt;
 
     begin_table(xsdt, "XSDT", 1, length);
-    put64(xsdt + HEADER_SIZE, fadt);
-    put64(xsdt + HEADER_SIZE + 8, madt);
+    put64(xsdt + HEADER_SIZE, address + l->fadt);
+    put64(xsdt + HEADER_SIZE + 8, address + l->madt);
+    if (l->xsdt_entries > 2) {
+        put64(xsdt + HEADER_SIZE + 16, address + l->mcfg);
+    }
     finish_table(xsdt, length);
 }
 
@@ -143,57 +165,89 @@ static void build_fadt(uint8_t *fadt, uint64_t dsdt)
     finish_table(fadt, FADT_SIZE);
 }
 
-/* Multiple APIC description table, 5.2.12; its flag PCAT_COMPAT stays clear: there is no 8259. */
-static void build_madt(uint8_t *madt, unsigned vcpus, unsigned max_vcpus)
+static uint8_t *put_lapic(uint8_t *entry, unsigned vcpu, bool is_enabled)
 {
-    const size_t length = madt_size(max_vcpus);
+    const uint32_t enabled = is_enabled ? 1 : 0;
+
+    if (needs_x2apic(vcpu)) {
+        entry[0] = 9;
+        entry[1] = X2APIC_ENTRY;
+        put32(entry + 4, 2 * vcpu);
+        put32(entry + 8, enabled);
+        put32(entry + 12, vcpu);
+        return entry + X2APIC_ENTRY;
+    }
+    entry[0] = 0;
+    entry[1] = LAPIC_ENTRY;
+    entry[2] = (uint8_t)vcpu;
+    entry[3] = (uint8_t)(2 * vcpu);
+    put32(entry + 4, enabled);
+    return entry + LAPIC_ENTRY;
+}
+
+/* Multiple APIC description table, 5.2.12; its flag PCAT_COMPAT stays clear: there is no 8259. */
+static void build_madt(uint8_t *madt, size_t length, const struct guest_acpi *guest)
+{
     uint8_t *entry = madt + MADT_FIXED;
 
     begin_table(madt, "APIC", 3, length);
     put32(madt + 36, 0xfee00000);
-    for (unsigned i = 0; i < max_vcpus; i++) {
-        const uint32_t enabled = i < vcpus ? 1 : 0;
-
-        if (needs_x2apic(i)) {
-            entry[0] = 9;
-            entry[1] = X2APIC_ENTRY;
-            put32(entry + 4, 2 * i);
-            put32(entry + 8, enabled);
-            put32(entry + 12, i);
-            entry += X2APIC_ENTRY;
-        } else {
-            entry[0] = 0;
-            entry[1] = LAPIC_ENTRY;
-            entry[2] = (uint8_t)i;
-            entry[3] = (uint8_t)(2 * i);
-            put32(entry + 4, enabled);
-            entry += LAPIC_ENTRY;
-        }
+    for (unsigned i = 0; i < guest->max_vcpus; i++) {
+        entry = put_lapic(entry, i, i < guest->vcpus);
+    }
+    if (guest->pci) {
+        entry[0] = 1;
+        entry[1] = IOAPIC_ENTRY;
+        entry[2] = GUEST_IOAPIC_ID;
+        put32(entry + 4, XENLITE_PCI_IOAPIC_BASE);
+        put32(entry + 8, 0); /* its first GSI */
     }
     finish_table(madt, length);
 }
 
-size_t guest_acpi_size(unsigned max_vcpus)
+/* PCI Firmware Specification 3.3, 4.1.2: one segment. */
+static void build_mcfg(uint8_t *mcfg)
 {
-    return max_vcpus >= 1 && max_vcpus <= GUEST_ACPI_MAX_VCPUS ? make_layout(max_vcpus).end : 0;
+    uint8_t *entry = mcfg + HEADER_SIZE + 8;
+
+    begin_table(mcfg, "MCFG", 1, MCFG_SIZE);
+    put64(entry, XENLITE_PCI_ECAM_BASE);
+    put16(entry + 8, 0);
+    entry[10] = 0;
+    entry[11] = XENLITE_PCI_NR_BUSES - 1;
+    finish_table(mcfg, MCFG_SIZE);
 }
 
-int guest_acpi_build(void *blob, size_t size, uint64_t address, unsigned vcpus, unsigned max_vcpus)
+size_t guest_acpi_size(unsigned max_vcpus, bool pci)
 {
-    const struct layout l = make_layout(max_vcpus <= GUEST_ACPI_MAX_VCPUS ? max_vcpus : 0);
+    return max_vcpus >= 1 && max_vcpus <= GUEST_ACPI_MAX_VCPUS ? make_layout(max_vcpus, pci).end
+                                                               : 0;
+}
+
+int guest_acpi_build(void *blob, size_t size, const struct guest_acpi *guest)
+{
+    const bool counts_fit = guest->vcpus >= 1 && guest->vcpus <= guest->max_vcpus &&
+                            guest->max_vcpus <= GUEST_ACPI_MAX_VCPUS;
+    const struct layout l = make_layout(counts_fit ? guest->max_vcpus : 0, guest->pci);
+    const uint64_t address = guest->address;
     uint8_t *base = blob;
 
     /* The FADT's 32-bit pointer to the DSDT is filled too. */
-    if (vcpus < 1 || vcpus > max_vcpus || max_vcpus > GUEST_ACPI_MAX_VCPUS || size < l.end ||
-        address > UINT32_MAX - l.end) {
+    if (!counts_fit || size < l.end || address > UINT32_MAX - l.end) {
         return -EINVAL;
     }
     memset(base, 0, size);
     build_rsdp(base, address + l.xsdt);
-    build_xsdt(base + l.xsdt, address + l.fadt, address + l.madt);
+    build_xsdt(base, &l, address);
     build_fadt(base + l.fadt, address + l.dsdt);
-    begin_table(base + l.dsdt, "DSDT", 2, HEADER_SIZE);
-    finish_table(base + l.dsdt, HEADER_SIZE);
-    build_madt(base + l.madt, vcpus, max_vcpus);
+    if (guest->pci) {
+        memcpy(base + l.dsdt, pci_dsdt,
+               sizeof(pci_dsdt)); /* complete: iasl made header and checksum */
+        build_mcfg(base + l.mcfg);
+    } else {
+        begin_table(base + l.dsdt, "DSDT", 2, HEADER_SIZE);
+        finish_table(base + l.dsdt, HEADER_SIZE);
+    }
+    build_madt(base + l.madt, l.madt_size, guest);
     return 0;
 }

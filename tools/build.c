@@ -16,6 +16,7 @@
 #include <xenguest.h>
 
 #include "../libs/acpi_build.h"
+#include "../libs/xenlite.h"
 #include "../libs/xenlite_sched.h"
 #include "kernel_trim.h"
 #include "xl.h"
@@ -27,8 +28,17 @@
 #define IMAGE_SLACK                                                                                \
     (2 * MIB) /* start info, command line, and page tables of the guest's first steps */
 
-/* Local APIC, ACPI tables and the library's special pages lie above this: RAM goes around it. */
-#define HOLE_START GUEST_ACPI_ADDRESS
+/* What the memory map of a guest has at most: RAM below and above, tables, ECAM. */
+#define MEMORY_MAP_MAX 4
+
+/*
+ * Local APIC, ACPI tables and the library's special pages lie above this, and of a guest with PCI the windows of its root: RAM
+ * goes around it.
+ */
+static uint64_t hole_start(const struct build *b)
+{
+    return b->cfg->pci_root ? XENLITE_PCI_MMIO_BASE : GUEST_ACPI_ADDRESS;
+}
 
 static int fail_at(struct build *b, int line, const char *what)
 {
@@ -123,7 +133,7 @@ static int place_image(struct build *b)
 {
     struct xc_dom_image *dom = b->dom;
     const uint64_t ram = b->cfg->memory_mb * MIB;
-    const uint64_t low = ram < HOLE_START ? ram : HOLE_START;
+    const uint64_t low = ram < hole_start(b) ? ram : hole_start(b);
     const uint64_t end =
         b->cached.end > dom->kernel_seg.vend ? b->cached.end : dom->kernel_seg.vend;
 
@@ -154,7 +164,7 @@ static int place_image(struct build *b)
 static void describe_memory(struct build *b)
 {
     struct xc_dom_image *dom = b->dom;
-    const uint64_t ram = b->cfg->memory_mb * MIB;
+    const uint64_t ram = b->cfg->memory_mb * MIB, hole = hole_start(b);
 
     dom->container_type = XC_DOM_HVM_CONTAINER;
     dom->device_model = false;
@@ -162,10 +172,10 @@ static void describe_memory(struct build *b)
     dom->max_vcpus = b->cfg->maxvcpus;
     dom->claim_enabled = 1;
     dom->target_pages = ram >> XC_PAGE_SHIFT;
-    dom->mmio_start = HOLE_START;
-    dom->mmio_size = GIB4 - HOLE_START;
-    dom->lowmem_end = ram < HOLE_START ? ram : HOLE_START;
-    dom->highmem_end = ram < HOLE_START ? 0 : GIB4 + ram - HOLE_START;
+    dom->mmio_start = hole;
+    dom->mmio_size = GIB4 - hole;
+    dom->lowmem_end = ram < hole ? ram : hole;
+    dom->highmem_end = ram < hole ? 0 : GIB4 + ram - hole;
     dom->console_domid = 0;
     dom->xenstore_domid = 0;
 }
@@ -197,7 +207,8 @@ int build_prepare(struct build *b, const struct guest_cfg *cfg)
 static int create_domain(struct build *b)
 {
     struct xen_domctl_createdomain config = {
-        .flags = XEN_DOMCTL_CDF_hvm | (b->hap ? XEN_DOMCTL_CDF_hap : 0) | XEN_DOMCTL_CDF_oos_off,
+        .flags = XEN_DOMCTL_CDF_hvm | (b->hap ? XEN_DOMCTL_CDF_hap : 0) | XEN_DOMCTL_CDF_oos_off |
+                 (b->cfg->pci_root ? XEN_DOMCTL_CDF_iommu : 0),
         .max_vcpus = b->cfg->maxvcpus,
         .max_evtchn_port = 1023,
         .max_grant_frames = -1,
@@ -362,6 +373,9 @@ int build_create(struct build *b)
         dedicate_cpus(b) != 0 || set_affinity(b) != 0 || set_weight(b) != 0 || open_channels(b) != 0) {
         return -1;
     }
+    if (b->cfg->pci_root && xenlite_pci_root(xl.xch, b->domid) != 0) {
+        return xl_hv_error("cannot give the guest a PCI root");
+    }
     if (xc_cpuid_apply_policy(xl.xch, b->domid, false, NULL, 0, true, wants_invariant_tsc(b->cfg),
                               false, NULL, NULL) != 0) {
         return xl_hv_error("cannot set what CPU the guest sees");
@@ -371,12 +385,13 @@ int build_create(struct build *b)
 
 static int give_tables(struct build *b)
 {
-    const size_t size = guest_acpi_size(b->cfg->maxvcpus);
+    const struct guest_acpi guest = { GUEST_ACPI_ADDRESS, b->cfg->vcpus, b->cfg->maxvcpus,
+                                      b->cfg->pci_root };
+    const size_t size = guest_acpi_size(b->cfg->maxvcpus, b->cfg->pci_root);
     struct xc_hvm_firmware_module *module = &b->dom->acpi_modules[0];
 
     b->acpi = calloc(1, size);
-    if (b->acpi == NULL ||
-        guest_acpi_build(b->acpi, size, GUEST_ACPI_ADDRESS, b->cfg->vcpus, b->cfg->maxvcpus) != 0) {
+    if (b->acpi == NULL || guest_acpi_build(b->acpi, size, &guest) != 0) {
         return xl_error("cannot make the ACPI tables");
     }
     module->data = b->acpi;
@@ -388,7 +403,7 @@ static int give_tables(struct build *b)
 static int give_memory_map(struct build *b)
 {
     struct xc_dom_image *dom = b->dom;
-    struct e820entry *map = xc_dom_malloc(dom, 3 * sizeof(*map));
+    struct e820entry *map = xc_dom_malloc(dom, MEMORY_MAP_MAX * sizeof(*map));
     const uint64_t tables =
         (b->dom->acpi_modules[0].length + XC_PAGE_SIZE - 1) & ~(uint64_t)(XC_PAGE_SIZE - 1);
     uint32_t n = 0;
@@ -397,6 +412,12 @@ static int give_memory_map(struct build *b)
         return xl_error("out of memory");
     }
     map[n++] = (struct e820entry){ .addr = 0, .size = dom->lowmem_end, .type = 1 };
+    /* Kernels use an ECAM early only when the map says that it is reserved. */
+    if (b->cfg->pci_root) {
+        map[n++] = (struct e820entry){ .addr = XENLITE_PCI_ECAM_BASE,
+                                       .size = XENLITE_PCI_ECAM_SIZE,
+                                       .type = 2 };
+    }
     map[n++] = (struct e820entry){ .addr = GUEST_ACPI_ADDRESS, .size = tables, .type = 3 };
     if (dom->highmem_end > GIB4) {
         map[n++] = (struct e820entry){ .addr = GIB4, .size = dom->highmem_end - GIB4, .type = 1 };

@@ -11,6 +11,7 @@
 
 #include "build.h"
 #include "create.h"
+#include "pci_dev.h"
 #include "uuid.h"
 #include "xl.h"
 
@@ -24,7 +25,8 @@ struct arguments {
 
 static struct json_object *config_to_json(const struct guest_cfg *cfg)
 {
-    struct json_object *o = json_object_new_object(), *pins = json_object_new_array();
+    struct json_object *o = json_object_new_object(), *pins = json_object_new_array(),
+                       *devices = json_object_new_array();
     char text[256];
 
     json_object_object_add(o, "name", json_object_new_string(cfg->name));
@@ -48,6 +50,20 @@ static struct json_object *config_to_json(const struct guest_cfg *cfg)
     }
     json_object_object_add(o, "cpus", pins);
     json_object_object_add(o, "dedicated_cpus", json_object_new_boolean(cfg->dedicated_cpus));
+    json_object_object_add(o, "pci_root", json_object_new_boolean(cfg->pci_root));
+    for (unsigned i = 0; i < cfg->nr_pci; i++) {
+        struct json_object *device = json_object_new_object();
+
+        pci_bdf_format(cfg->pci[i].sbdf, text);
+        json_object_object_add(device, "bdf", json_object_new_string(text));
+        json_object_object_add(device, "permissive",
+                               json_object_new_boolean(cfg->pci[i].permissive));
+        json_object_object_add(device, "seize", json_object_new_boolean(cfg->pci[i].seize));
+        json_object_object_add(device, "group", json_object_new_boolean(cfg->pci[i].group));
+        json_object_object_add(device, "slot", json_object_new_int((int)cfg->pci[i].slot));
+        json_object_array_add(devices, device);
+    }
+    json_object_object_add(o, "pci", devices);
     json_object_object_add(o, "cpu_weight",
                            json_object_new_int64(cfg->cpu_weight != 0 ? cfg->cpu_weight : 256));
     json_object_object_add(o, "on_poweroff",
@@ -93,7 +109,8 @@ static int dry_run(const struct guest_cfg *cfg)
     if (xl_open() != 0) {
         return XL_FAILED;
     }
-    rc = build_prepare(&b, cfg);
+    memset(&b, 0, sizeof(b));
+    rc = pci_check_config(cfg) == 0 ? build_prepare(&b, cfg) : -1;
     if (rc == 0) {
         o = config_to_json(cfg);
         add_plan(o, &b);

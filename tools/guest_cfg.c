@@ -18,10 +18,10 @@
 const char *const guest_action_names[ACTION_COUNT] = { "destroy", "restart", "preserve" };
 
 static const char *const known_keys[] = {
-    "name",     "uuid",  "type",       "builder",     "kernel",    "ramdisk",
-    "cmdline",  "extra", "root",       "memory",      "maxmem",    "vcpus",
-    "maxvcpus", "cpus",  "cpu_weight", "on_poweroff", "on_reboot", "on_crash",
-    "serial",   "pci",   "tsc_mode",   "timer_mode",  "dedicated_cpus",
+    "name",       "uuid",           "type",      "builder",     "kernel", "ramdisk",  "cmdline",
+    "extra",      "root",           "memory",    "maxmem",      "vcpus",  "maxvcpus", "cpus",
+    "cpu_weight", "on_poweroff",    "on_reboot", "on_crash",    "serial", "pci",      "tsc_mode",
+    "timer_mode", "pci_permissive", "pci_seize", "passthrough", "dedicated_cpus",
 };
 
 /* What one reading of a configuration works with. */
@@ -414,15 +414,95 @@ static void read_modes(struct reader *r)
     }
 }
 
+static bool get_switch(struct reader *r, const char *key)
+{
+    unsigned value = 0;
+
+    get_number(r, key, 0, 1, &value);
+    return value != 0;
+}
+
+static void read_pci_entry(struct reader *r, const char *text, const struct pci_spec *standard)
+{
+    struct guest_cfg *cfg = r->cfg;
+    struct pci_spec *spec = &cfg->pci[cfg->nr_pci];
+    char error[128];
+
+    *spec = *standard;
+    if (pci_spec_parse(text, spec, error, sizeof(error)) != 0) {
+        bad(r, "pci", "pci: %s", error);
+        return;
+    }
+    for (unsigned i = 0; i < cfg->nr_pci; i++) {
+        if (cfg->pci[i].sbdf == spec->sbdf) {
+            bad(r, "pci", "pci: '%s' is named twice", text);
+            return;
+        }
+        if (spec->slot != 0 && cfg->pci[i].slot == spec->slot) {
+            bad(r, "pci", "pci: slot %x is given twice", spec->slot);
+            return;
+        }
+    }
+    cfg->nr_pci++;
+}
+
+static void read_pci_list(struct reader *r)
+{
+    const struct pci_spec standard = { .permissive = get_switch(r, "pci_permissive"),
+                                       .seize = get_switch(r, "pci_seize") };
+    XLU_ConfigList *list = NULL;
+    int entries = 0;
+
+    if (line_of(r, "pci") == 0) {
+        return;
+    }
+    if (xlu_cfg_get_list(r->xlu, "pci", &list, &entries, 1) != 0) {
+        bad(r, "pci", "pci must be a list of strings");
+        return;
+    }
+    if (entries > CFG_MAX_PCI) {
+        bad(r, "pci", "pci has %d entries: a guest has %d slots", entries, CFG_MAX_PCI);
+        return;
+    }
+    for (int i = 0; i < entries && r->rc == 0; i++) {
+        const char *text = xlu_cfg_get_listitem(list, i);
+
+        if (text == NULL) {
+            bad(r, "pci", "pci: entry %d is no string", i + 1);
+            return;
+        }
+        read_pci_entry(r, text, &standard);
+    }
+}
+
+/* xl's key for guests that get devices later only. */
+static void read_passthrough(struct reader *r)
+{
+    const char *text = get_string(r, "passthrough");
+
+    r->cfg->pci_root = r->cfg->nr_pci > 0;
+    if (text == NULL || strcmp(text, "default") == 0) {
+        return;
+    }
+    if (strcmp(text, "enabled") == 0 || strcmp(text, "share_pt") == 0) {
+        r->cfg->pci_root = true;
+    } else if (strcmp(text, "disabled") != 0) {
+        bad(r, "passthrough", "passthrough = \"%s\" is not supported: enabled, disabled or default",
+            text);
+    } else if (r->cfg->nr_pci > 0) {
+        bad(r, "passthrough", "passthrough = \"disabled\" and pci = [...] contradict each other");
+    }
+}
+
+/* The window for 64-bit BARs begins at 256 GiB of the guest's addresses, of which the hole below 4 GiB is no RAM. */
 static void read_pci(struct reader *r)
 {
-    int entries = 0;
-    int rc = line_of(r, "pci") != 0 ? xlu_cfg_get_list(r->xlu, "pci", NULL, &entries, 1) : ESRCH;
+    const unsigned max_mb = (256u << 10) - (1u << 10);
 
-    if (rc == EINVAL) {
-        bad(r, "pci", "pci must be a list of strings");
-    } else if (rc == 0 && entries > 0) {
-        bad(r, "pci", "pci: passing devices to guests is not supported by this version");
+    read_pci_list(r);
+    read_passthrough(r);
+    if (r->cfg->pci_root && r->cfg->maxmem_mb > max_mb) {
+        bad(r, "maxmem", "a guest with PCI has at most %u MiB of memory", max_mb);
     }
 }
 
@@ -445,6 +525,7 @@ static void read_all(struct reader *r)
     r->cfg->vcpus_line = line_of(r, "vcpus");
     r->cfg->cpus_line = line_of(r, "cpus");
     r->cfg->name_line = line_of(r, "name");
+    r->cfg->pci_line = line_of(r, "pci");
 }
 
 static int count_lines(const char *text, size_t len)

@@ -12,11 +12,13 @@
 #include <stdio.h>
 
 #include "cpus.h"
+#include "pci_spec.h"
 
 #define CFG_MAX_VCPUS     128
 #define CFG_MAX_CMDLINE   2047 /* Linux' COMMAND_LINE_SIZE less the terminating 0 */
 #define CFG_MIN_MEMORY_MB 8
 #define CFG_MAX_MEMORY_MB (8u << 20)
+#define CFG_MAX_PCI       16
 #define CFG_MAX_TEXT      (256 << 10) /* bytes of a configuration */
 
 enum guest_action { ACTION_DESTROY, ACTION_RESTART, ACTION_PRESERVE, ACTION_COUNT };
@@ -35,13 +37,16 @@ struct guest_cfg {
     unsigned nr_pins;
     bool dedicated_cpus; /* no other domain runs there; pins are then one CPU for each of maxvcpus */
     unsigned cpu_weight; /* 0: the scheduler's default */
+    struct pci_spec pci[CFG_MAX_PCI]; /* devices that it gets */
+    unsigned nr_pci;
+    bool pci_root; /* it has PCI: devices can be attached, now or later */
     enum guest_action on_poweroff, on_reboot, on_crash;
     unsigned tsc_mode;   /* XEN_DOMCTL_settscinfo's numbers */
     unsigned timer_mode; /* HVM_PARAM_TIMER_MODE's numbers */
     char *text; /* the whole text, with the overrides: what another program needs to create the
                    guest again */
     int kernel_line, ramdisk_line, memory_line, vcpus_line, cpus_line,
-        name_line;  /* 0: not in the text */
+        name_line, pci_line; /* 0: not in the text */
     int text_lines; /* lines of the file; those beyond are overrides */
 };
 

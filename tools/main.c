@@ -66,6 +66,41 @@ static const struct xl_command commands[] = {
       "  -b                           Batch: plain text, one table after the other\n"
       "  -d SECONDS                   Time between two tables (3)\n"
       "  -n TIMES                     End after that many tables\n" },
+    { "pci-assignable-list", cmd_pci_assignable_list, "[--json]",
+      "List PCI functions that can be given to guests",
+      "  --json                       As JSON\n" },
+    { "pci-assignable-add", cmd_pci_assignable_add, "<BDF>",
+      "Take a PCI function from its driver, for guests", NULL },
+    { "pci-assignable-remove", cmd_pci_assignable_remove, "[-r] <BDF>",
+      "Give a PCI function back to the control domain",
+      "  -r                           Bind a driver to it again\n" },
+    { "pci-info", cmd_pci_info, "[--json] <BDF>",
+      "Tell whether and why a PCI function can be given to a guest",
+      "  --json                       As JSON\n" },
+    { "pci-attach", cmd_pci_attach, "[options] <Domain> <BDF[,option=value...]> [Slot]",
+      "Give a PCI function to a guest",
+      "  -n, --dry-run                Check every stage and do nothing\n"
+      "  --permissive                 Let the guest write registers that the policy does not know\n"
+      "  --group                      With all functions that can only move together with it\n"
+      "  --json                       The result as JSON\n" },
+    { "pci-detach", cmd_pci_detach, "[-f] <Domain> <BDF>",
+      "Take a PCI function from a guest, when its kernel has let go",
+      "  -f, --force                  At once, without asking the guest\n" },
+    { "pci-list", cmd_pci_list, "[--json] <Domain>", "List a guest's PCI functions",
+      "  --json                       As JSON\n" },
+    { "traps", cmd_traps, "[options] [Domain]", "Show who traps most, or each access as it traps",
+      "  -f, --follow                 Records of accesses as they happen, until interrupted\n"
+      "  -d BDF, --device=BDF         Only this device, as the domain sees it\n"
+      "  -k KIND, --kind=KIND         Only mmio, port, config, msi-x, denial or decision\n"
+      "  -n N, --top=N                At most N rows (20), with --follow N records (no end)\n"
+      "  --json                       As JSON; with --follow one object a line\n" },
+    { "audit", cmd_audit, "[--json]", "Prove the isolation of domains, or name what breaks it",
+      "  --json                       As JSON\n" },
+    { "iommu", cmd_iommu, "[--json]", "Show DMA remapping: units, devices, faults",
+      "  --json                       As JSON\n" },
+    { "p2m", cmd_p2m, "[--json] <Domain> [Address]",
+      "Show a domain's page table, or how an address is translated",
+      "  --json                       As JSON\n" },
     { "info", cmd_info, "[--json]", "Print what the machine and the hypervisor are",
       "  --json                       As JSON\n" },
     { "dmesg", cmd_dmesg, "[-c]", "Print the hypervisor's log",

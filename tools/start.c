@@ -13,6 +13,7 @@
 
 #include "build.h"
 #include "create.h"
+#include "pci_dev.h"
 #include "uuid.h"
 #include "xl.h"
 
@@ -143,8 +144,9 @@ static int publish(struct build *b, const struct guest_cfg *cfg,
 static int build_guest(struct build *b, const struct guest_cfg *cfg,
                        const struct start_options *options, pid_t monitor)
 {
-    if (xl_open() != 0 || build_prepare(b, cfg) != 0 || claim_name(b, cfg, options) != 0 ||
-        build_fill(b) != 0 || publish(b, cfg, options, monitor) != 0) {
+    if (xl_open() != 0 || pci_check_config(cfg) != 0 || build_prepare(b, cfg) != 0 ||
+        claim_name(b, cfg, options) != 0 || build_fill(b) != 0 ||
+        publish(b, cfg, options, monitor) != 0 || pci_attach_config(cfg, b->domid) != 0) {
         return -1;
     }
     if (!options->paused && xc_domain_unpause(xl.xch, b->domid) != 0) {

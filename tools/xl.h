@@ -141,6 +141,17 @@ int cmd_rename(int argc, char **argv);
 int cmd_uptime(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_load(int argc, char **argv);
+int cmd_pci_assignable_list(int argc, char **argv);
+int cmd_pci_assignable_add(int argc, char **argv);
+int cmd_pci_assignable_remove(int argc, char **argv);
+int cmd_pci_attach(int argc, char **argv);
+int cmd_pci_detach(int argc, char **argv);
+int cmd_pci_list(int argc, char **argv);
+int cmd_pci_info(int argc, char **argv);
+int cmd_traps(int argc, char **argv);
+int cmd_audit(int argc, char **argv);
+int cmd_iommu(int argc, char **argv);
+int cmd_p2m(int argc, char **argv);
 
 /* Connects this terminal to a guest's console and returns when it ends. wait_ms: for xl-dmd to open
  * it. Exit code. */

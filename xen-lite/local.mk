@@ -12,9 +12,11 @@ include $(srcdir)/xen-lite/irq/local.mk
 include $(srcdir)/xen-lite/trap/local.mk
 include $(srcdir)/xen-lite/vdev/lapic.mk
 include $(srcdir)/xen-lite/vdev/pci.mk
+include $(srcdir)/xen-lite/vdev/guest.mk
 include $(srcdir)/xen-lite/hypercall/local.mk
 include $(srcdir)/xen-lite/hypercall/domctl.mk
 include $(srcdir)/xen-lite/hypercall/memory.mk
+include $(srcdir)/xen-lite/hypercall/xenlite.mk
 include $(srcdir)/xen-lite/sched/local.mk
 include $(srcdir)/xen-lite/domain/local.mk
 include $(srcdir)/xen-lite/domain/core.mk

@@ -9,6 +9,7 @@
  * FUZZ_SOURCES: xen-lite/hypercall/multicall.c xen-lite/hypercall/physdev_op.c
  * FUZZ_SOURCES: xen-lite/hypercall/platform_op.c xen-lite/hypercall/dominfo.c
  * FUZZ_SOURCES: xen-lite/hypercall/sysctl.c xen-lite/hypercall/xenlite_op.c xen-lite/hypercall/xenlite_sched.c xen-lite/hypercall/domctl.c
+ * FUZZ_SOURCES: xen-lite/hypercall/pt_irq.c xen-lite/hypercall/dm_op.c
  * FUZZ_SOURCES: xen-lite/hypercall/domctl_life.c xen-lite/hypercall/domctl_context.c
  * FUZZ_SOURCES: xen-lite/hypercall/domctl_policy.c tests/unit/hc_life.c
  * FUZZ_SOURCES: xen-lite/cpu/context.c xen-lite/cpu/cpuid.c xen-lite/cpu/cpuid_edit.c

@@ -2,7 +2,7 @@
 /* FUZZ_SOURCES: xen-lite/hypercall/memory.c xen-lite/hypercall/physmap.c xen-lite/hypercall/grant.c */
 /* FUZZ_SOURCES: xen-lite/hypercall/grant_op.c xen-lite/hypercall/target.c xen-lite/p2m/p2m.c */
 /* FUZZ_SOURCES: xen-lite/p2m/table.c xen-lite/p2m/flush.c xen-lite/p2m/lookup.c */
-/* FUZZ_SOURCES: xen-lite/p2m/audit.c xen-lite/mm/frame.c xen-lite/mm/page.c xen-lite/mm/scrub.c tests/unit/fake_domain.c tests/unit/sim.c */
+/* FUZZ_SOURCES: xen-lite/p2m/audit.c xen-lite/vdev/ioreq_server.c xen-lite/mm/frame.c xen-lite/mm/page.c xen-lite/mm/scrub.c tests/unit/fake_domain.c tests/unit/sim.c */
 /*
  * Any bytes as memory and grant table hypercalls of a control domain and a guest, and as what the
  * guest writes into its grant table. Every call ends, the tables of both pass the audit, and after

@@ -17,7 +17,19 @@ struct hv {
     int fd;
     bool fail_list;
     int last_port;
+    unsigned turn; /* whose event is looked for next */
+    struct fake_pci pci;
 };
+
+struct fake_pci *fake_pci(struct hv *hv)
+{
+    return &hv->pci;
+}
+
+struct fake_guest *fake_guests(struct hv *hv)
+{
+    return hv->guest;
+}
 
 struct hv *fake_open(void)
 {
@@ -26,6 +38,7 @@ struct hv *fake_open(void)
     assert(hv);
     hv->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     hv->last_port = FIRST_PORT;
+    hv->pci.die_in = -1;
     return hv;
 }
 
@@ -34,6 +47,7 @@ static void maybe_free(struct fake_guest *guest)
     if (guest->listed || guest->mapped)
         return;
     free(guest->page);
+    free(guest->io.pages);
     memset(guest, 0, sizeof(*guest));
 }
 
@@ -72,12 +86,19 @@ void fake_remove(struct fake_guest *guest)
     maybe_free(guest);
 }
 
-static void update_fd(struct hv *hv)
+void fake_update(struct hv *hv)
 {
     uint64_t value = 0;
 
-    for (unsigned i = 0; i < FAKE_GUESTS; i++)
+    for (unsigned i = 0; i < FAKE_GUESTS; i++) {
         value |= hv->guest[i].port && hv->guest[i].pending && !hv->guest[i].masked;
+        for (unsigned k = 0; k < FAKE_VCPUS; k++) {
+            const struct fake_vcpu *v = &hv->guest[i].io.vcpu[k];
+
+            value |= v->port && v->pending && !v->masked;
+        }
+    }
+    value &= !hv->pci.dead;
     if (value)
         assert(write(hv->fd, &value, sizeof(value)) == sizeof(value));
     else if (read(hv->fd, &value, sizeof(value)) < 0)
@@ -87,7 +108,7 @@ static void update_fd(struct hv *hv)
 void fake_send_event(struct hv *hv, struct fake_guest *guest)
 {
     guest->pending = true;
-    update_fd(hv);
+    fake_update(hv);
 }
 
 void fake_write(struct hv *hv, struct fake_guest *guest, const char *text)
@@ -115,6 +136,20 @@ size_t fake_read(struct fake_guest *guest, char *buf)
 void fake_fail_list(struct hv *hv, bool fail)
 {
     hv->fail_list = fail;
+}
+
+static struct fake_vcpu *vcpu_by_port(struct hv *hv, int port)
+{
+    for (unsigned i = 0; port > 0 && i < FAKE_GUESTS; i++)
+        for (unsigned k = 0; k < FAKE_VCPUS; k++)
+            if (hv->guest[i].io.vcpu[k].port == port)
+                return &hv->guest[i].io.vcpu[k];
+    return NULL;
+}
+
+int fake_next_port(struct hv *hv)
+{
+    return hv->last_port++;
 }
 
 static struct fake_guest *find(struct hv *hv, uint16_t domid)
@@ -211,9 +246,12 @@ int hv_bind(struct hv *hv, uint16_t domid, uint32_t remote_port)
 void hv_unbind(struct hv *hv, int port)
 {
     struct fake_guest *guest = by_port(hv, port);
+    struct fake_vcpu *v = vcpu_by_port(hv, port);
 
     if (guest)
         guest->port = 0;
+    if (v)
+        v->port = 0;
 }
 
 void hv_notify(struct hv *hv, int port)
@@ -224,20 +262,40 @@ void hv_notify(struct hv *hv, int port)
         guest->notified++;
 }
 
+static int take_console(struct fake_guest *guest)
+{
+    if (!guest->port || !guest->pending || guest->masked)
+        return -1;
+    guest->pending = false;
+    guest->masked = true;
+    return guest->port;
+}
+
+static int take_request(struct fake_vcpu *v)
+{
+    if (!v->port || !v->pending || v->masked)
+        return -1;
+    v->pending = false;
+    v->masked = true;
+    return v->port;
+}
+
+/* In turn, as the kernel gives them in the order in which they came. */
 int hv_pending(struct hv *hv)
 {
     int port = -1;
 
-    for (unsigned i = 0; port < 0 && i < FAKE_GUESTS; i++) {
-        struct fake_guest *guest = &hv->guest[i];
+    for (unsigned n = 0; port < 0 && n < FAKE_GUESTS * (FAKE_VCPUS + 1); n++) {
+        const unsigned turn = ++hv->turn % (FAKE_GUESTS * (FAKE_VCPUS + 1));
+        struct fake_guest *guest = &hv->guest[turn / (FAKE_VCPUS + 1)];
+        const unsigned which = turn % (FAKE_VCPUS + 1);
 
-        if (guest->port && guest->pending && !guest->masked) {
-            guest->pending = false;
-            guest->masked = true;
-            port = guest->port;
-        }
+        if (which == FAKE_VCPUS)
+            port = take_console(guest);
+        else if (!hv->pci.dead)
+            port = take_request(&guest->io.vcpu[which]);
     }
-    update_fd(hv);
+    fake_update(hv);
     return port;
 }
 
@@ -245,9 +303,13 @@ void hv_unmask(struct hv *hv, int port)
 {
     struct fake_guest *guest = by_port(hv, port);
 
+    struct fake_vcpu *v = vcpu_by_port(hv, port);
+
     if (guest)
         guest->masked = false;
-    update_fd(hv);
+    if (v)
+        v->masked = false;
+    fake_update(hv);
 }
 
 int hv_fd(struct hv *hv)

@@ -8,12 +8,44 @@
 #include <stdint.h>
 
 #include <xen/io/console.h>
+#include <xenlite/pci.h>
 
 #include "dm/hv.h"
+#include "dm/hv_server.h"
 
 #define FAKE_GUESTS 8
-#define FAKE_PORT 5     /* the guest's console port */
-#define FAKE_GFN 0xfeff /* and frame */
+#define FAKE_PORT   5      /* the guest's console port */
+#define FAKE_GFN    0xfeff /* and frame */
+
+#define FAKE_VCPUS   2
+#define FAKE_DEVICES 4
+
+/* What a guest asks of its device model, vCPU by vCPU: request n writes n to register regs[n % nr_regs], until n is last. */
+struct fake_vcpu {
+    uint64_t id; /* of the request that waits; 0: none */
+    uint32_t sent, last;
+    uint32_t done;        /* requests completed */
+    uint32_t disorder;    /* completions that were not the next one's */
+    uint32_t decision[5]; /* how often, by XENLITE_IOREQ_* */
+    struct xenlite_ioreq_complete latest;
+    int port; /* the daemon's; 0: not bound */
+    bool pending, masked;
+};
+
+struct fake_io {
+    bool root, server; /* has a PCI root; the daemon has a server */
+    uint8_t kind;      /* of requests: XENLITE_IOREQ_* */
+    uint8_t size;
+    const uint16_t *regs;
+    unsigned nr_regs;
+    uint32_t hw_sbdf;
+    uint64_t address;
+    uint32_t message;
+    int complete_error; /* errno that completions get, once */
+    struct fake_vcpu vcpu[FAKE_VCPUS];
+    /* What the daemon has mapped; a dead one's mapping stays. */
+    void *pages;
+};
 
 struct fake_guest {
     struct hv_domain info;
@@ -22,7 +54,34 @@ struct fake_guest {
     int port; /* the daemon's; 0 when not bound */
     bool pending, masked;
     unsigned notified; /* by the daemon */
+    struct fake_io io;
 };
+
+struct fake_device {
+    struct xenlite_pci_entry entry; /* sbdf 0: there is none */
+    unsigned slot_state;            /* XENLITE_PCI_SLOT_* */
+};
+
+/* The hypervisor's other side, for tests. */
+struct fake_pci {
+    struct fake_device device[FAKE_DEVICES];
+    const char *refusal; /* of the next attach or detach; NULL: none */
+    int die_in;          /* completions until the daemon is killed; < 0: never */
+    bool die_before;     /* the last one does not reach the hypervisor */
+    bool dead;           /* nothing that the daemon does reaches the hypervisor any more */
+    bool tracing;
+    unsigned records; /* that the next read of the rings finds */
+    bool missing;     /* the hypervisor has none of the extension's calls */
+};
+struct fake_pci *fake_pci(struct hv *hv);
+struct fake_guest *fake_guests(struct hv *hv);
+
+/* A function of the control domain's, or the guest's in a slot. */
+struct fake_device *fake_device(struct hv *hv, uint32_t sbdf, uint16_t owner, unsigned slot);
+/* The vCPU begins: it makes requests until it has made last; each waits for the one before. */
+void fake_requests(struct hv *hv, struct fake_guest *guest, unsigned vcpu, uint32_t last);
+/* The daemon's process ends as by SIGKILL: channels close, the server stays until the next one is made. */
+void fake_killed(struct hv *hv);
 
 struct hv *fake_open(void);
 /* Frees everything; fails if something is still mapped or bound. */
@@ -38,5 +97,9 @@ void fake_write(struct hv *hv, struct fake_guest *guest, const char *text);
 size_t fake_read(struct fake_guest *guest, char *buf);
 /* Makes listing fail. */
 void fake_fail_list(struct hv *hv, bool fail);
+
+/* Between the two files: what is pending has changed; a port for the daemon. */
+void fake_update(struct hv *hv);
+int fake_next_port(struct hv *hv);
 
 #endif

@@ -21,7 +21,7 @@
 
 void rig_start_daemon(struct rig *rig)
 {
-    const struct dmd_options options = { rig->run, rig->log };
+    const struct dmd_options options = { rig->run, rig->log, SOURCE_DIR "/configs/policy.json" };
 
     rig->base = event_base_new();
     assert_non_null(rig->base);

@@ -124,6 +124,33 @@ bool iommu_rmrr(unsigned n, uint64_t *start, uint64_t *end, uint32_t *sbdfs, uns
     return iommu_rmrr_for(fake_rmrr_sbdf, n, start, end);
 }
 
+/* ---- request servers without anybody who makes requests ---- */
+
+static unsigned ports;
+
+int ioreq_port_alloc(struct vcpu *v)
+{
+    (void)v;
+    return (int)++ports;
+}
+
+void ioreq_port_free(struct domain *d, uint32_t port)
+{
+    (void)d;
+    ASSERT(port && ports);
+    ports--;
+}
+
+void ioreq_withdraw_all(struct ioreq_domain *io, struct ioreq_server *s)
+{
+    ASSERT(s && spin_is_locked(&io->lock));
+}
+
+void ioreq_present_all(struct ioreq_domain *io)
+{
+    ASSERT(spin_is_locked(&io->lock));
+}
+
 /* ---- domains ---- */
 
 static void flush_cpu(struct p2m *p2m)
@@ -187,6 +214,10 @@ struct domain *fake_domain(uint16_t domid, uint64_t pages)
     d->vcpu[0] = v;
     v->domain = d;
     spin_lock_init(&d->lock);
+    d->ioreq.domain = d;
+    d->ioreq.domid = domid;
+    d->ioreq.nr_vcpus = 1;
+    d->ioreq.vcpu[0] = &v->ioreq;
     ASSERT(p2m_init(&d->p2m, domid, &hooks) == 0);
     d->shared_info = mfn_to_virt(frame_alloc(0, domid, FRAME_ZERO | FRAME_SHARED));
     ASSERT(grant_init(d, 4, 4) == 0);
@@ -219,6 +250,7 @@ void fake_machine_end(void)
     for (unsigned i = 0; i < MAX_DOMAINS; i++) {
         if (!domains[i])
             continue;
+        ioreq_server_free_all(&domains[i]->ioreq);
         while (grant_release_mappings(domains[i]) == -ERESTART)
             ;
         while (p2m_teardown(&domains[i]->p2m) == -ERESTART)
@@ -238,7 +270,7 @@ void fake_machine_end(void)
         free(d);
         domains[i] = NULL;
     }
-    ASSERT(frames_free_count() == free_at_start);
+    ASSERT(frames_free_count() == free_at_start && !ports);
 }
 
 uint8_t *fake_page(struct domain *d, uint64_t gfn)

@@ -7,9 +7,12 @@
 
 #include "cpu/cpuid_edit.h"
 #include "cpu/msr.h"
+#include "domain/passthrough.h"
 #include "hypercall/hypercall.h"
+#include "hypercall/xenlite_op.h"
 #include "lib/errno.h"
 #include "lib/string.h"
+#include "mm/heap.h"
 
 #include <xen/hvm/save.h>
 
@@ -266,4 +269,44 @@ void hc_set_policy(struct domain *d)
     d->cpu.cpuid_max = &max;
     d->cpu.cpuid = &current[d->domid % HC_MAX_DOMAINS];
     *d->cpu.cpuid = max;
+}
+
+/* ---- devices: no machine has any here; transactions are what the test says ---- */
+
+struct pt_request hc_pt_request;
+struct pt_result hc_pt_result = { .rule = PT_NO_RULE };
+
+long pt_hypercall(struct vcpu *v, const struct pt_request *req, struct pt_result *res)
+{
+    (void)v;
+    hc_pt_request = *req;
+    *res = hc_pt_result;
+    return 0;
+}
+
+bool pt_enter(void)
+{
+    return true;
+}
+
+void pt_leave(void)
+{
+}
+
+struct pci_topology *pci_topology(void)
+{
+    return xzalloc(sizeof(struct pci_topology));
+}
+
+unsigned pci_node_of(const struct pci_topology *t, uint32_t sbdf)
+{
+    (void)t;
+    (void)sbdf;
+    return PCI_NO_NODE;
+}
+
+__attribute__((weak)) int deny_errno(enum deny_rule rule)
+{
+    (void)rule;
+    return EPERM;
 }

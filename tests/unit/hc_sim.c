@@ -12,6 +12,7 @@
 #include "cpu/guest_mem.h"
 #include "hypercall/hypercall.h"
 #include "irq/time.h"
+#include "irq/girq.h"
 #include "lib/assert.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -21,6 +22,7 @@
 #include "sim.h"
 #include "vdev/pci.h"
 #include "vdev/vpci.h"
+#include "vdev/msi_bind.h"
 
 struct hc_domain {
     struct domain d;
@@ -116,6 +118,7 @@ struct domain *hc_domain(uint16_t domid, unsigned vcpus, uint32_t max_ports)
     d->p2m.frames[P2M_RAM_RW] = HC_PAGES;
     d->shared_info = calloc(1, PAGE_SIZE);
     evtchn_domain_init(d, d->shared_info, max_ports);
+    pt_irq_init(d);
     watchdog_init(d);
     hvm_params_init(d);
     hc_set_policy(d);
@@ -603,6 +606,80 @@ WEAK int vpci_add_ecam(struct vpci *vpci, uint64_t base, uint16_t segment, uint8
     (void)segment;
     (void)start_bus;
     (void)end_bus;
+    return 0;
+}
+
+WEAK int msi_exists(struct domain *d, const struct msi_name *name)
+{
+    (void)d;
+    (void)name;
+    return -ENODEV;
+}
+
+WEAK int msi_bind(struct domain *d, const struct msi_name *name, uint64_t addr, uint32_t data)
+{
+    (void)addr;
+    (void)data;
+    return msi_exists(d, name);
+}
+
+WEAK int msi_unbind(struct domain *d, const struct msi_name *name)
+{
+    return msi_exists(d, name);
+}
+
+/* Nobody makes requests here: there are no servers. */
+WEAK int ioreq_server_create(struct ioreq_domain *io, unsigned buffered, uint16_t *id)
+{
+    (void)io;
+    (void)buffered;
+    (void)id;
+    return -ENOMEM;
+}
+
+WEAK int ioreq_server_destroy(struct ioreq_domain *io, uint16_t id)
+{
+    (void)io;
+    (void)id;
+    return -ENOENT;
+}
+
+WEAK int ioreq_server_enable(struct ioreq_domain *io, uint16_t id, bool on)
+{
+    (void)on;
+    return ioreq_server_destroy(io, id);
+}
+
+WEAK int ioreq_server_port(struct ioreq_domain *io, uint16_t id, uint32_t *buffered_port)
+{
+    (void)buffered_port;
+    return ioreq_server_destroy(io, id);
+}
+
+WEAK int ioreq_server_map(struct ioreq_domain *io, uint16_t id, unsigned kind, uint64_t first, uint64_t last)
+{
+    (void)kind;
+    (void)first;
+    (void)last;
+    return ioreq_server_destroy(io, id);
+}
+
+WEAK int ioreq_server_unmap(struct ioreq_domain *io, uint16_t id, unsigned kind, uint64_t first, uint64_t last)
+{
+    return ioreq_server_map(io, id, kind, first, last);
+}
+
+WEAK bool girq_message_allowed(uint64_t addr, uint32_t data)
+{
+    (void)data;
+    return addr >> 20 == 0xfee;
+}
+
+WEAK unsigned vapic_deliver_msi(struct domain *dom, uint64_t addr, uint32_t data)
+{
+    (void)dom;
+    (void)addr;
+    (void)data;
     return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "mm/phys.h"
+#include "sim_guest.h"
 #include "trap/reclaim.h"
 
 struct sim_function sim_functions[SIM_MAX_FUNCTIONS];
@@ -260,6 +261,8 @@ int p2m_map_range(struct p2m *p2m, uint64_t gfn, uint64_t mfn, uint64_t nr, enum
     uint64_t i, n = MIN(nr, (uint64_t)300); /* as if more took too long */
 
     (void)p2m;
+    if (sim_guest_on)
+        return sim_guest_map_range(gfn, mfn, nr, type, done);
     ASSERT(gfn == mfn && type == P2M_MMIO_DIRECT && nr);
     *done = 0;
     if (sim_p2m_fails)
@@ -280,6 +283,8 @@ int p2m_unmap(struct p2m *p2m, uint64_t gfn, uint64_t nr, uint64_t *done)
     sim_unmaps++;
     (void)p2m;
     ASSERT(nr);
+    if (sim_guest_on)
+        return sim_guest_unmap(gfn, nr, done);
     for (uint64_t i = 0; i < n; i++)
         if (in_map(gfn + i)) {
             ASSERT(frames[gfn + i] == P2M_NONE || frames[gfn + i] == P2M_MMIO_DIRECT);
@@ -292,6 +297,8 @@ int p2m_unmap(struct p2m *p2m, uint64_t gfn, uint64_t nr, uint64_t *done)
 uint64_t p2m_lookup(const struct p2m *p2m, uint64_t gfn, enum p2m_type *type, unsigned *order)
 {
     (void)p2m;
+    if (sim_guest_on)
+        return sim_guest_lookup(gfn, type, order);
     *type = in_map(gfn) ? (enum p2m_type)frames[gfn] : P2M_NONE;
     *order = in_map(gfn) ? 0 : 18;
     return *type == P2M_NONE ? INVALID_MFN : gfn;
@@ -356,6 +363,14 @@ void girq_message(const struct girq *g, uint64_t *addr, uint32_t *data)
     *data = 0xab00;
 }
 
+bool vapic_msi_possible(struct domain *dom, uint64_t addr, uint32_t data)
+{
+    (void)dom;
+    (void)addr;
+    (void)data;
+    return true;
+}
+
 void girq_destroy(struct girq *g)
 {
     struct sim_girq *s = container_of(g, struct sim_girq, g);
@@ -378,13 +393,13 @@ struct sim_girq *sim_girq_of_message(uint64_t addr, uint32_t data)
 
 struct trap_table *vcpu_trap_table(struct vcpu *v)
 {
-    return (struct trap_table *)v;
+    (void)v;
+    return &sim_traps;
 }
 
 unsigned vcpu_trap_id(const struct vcpu *v)
 {
-    (void)v;
-    return 0;
+    return ((const struct sim_vcpu *)v)->id;
 }
 
 struct vpci *domain_vpci(struct domain *d)
@@ -427,6 +442,7 @@ void sim_reset(void)
     trap_table_init(&sim_traps, 0);
     memset(&sim_p2m, 0, sizeof(sim_p2m));
     sim_p2m.max_gfn = BIT(39 - PAGE_SHIFT) - 1;
+    sim_ioreq_reset(SIM_DOMAIN);
     if (vpci_init(&sim_vpci, SIM_DOMAIN, 0, &sim_traps, &sim_p2m, &vpci_policy_control))
         abort();
 }
@@ -450,6 +466,7 @@ void sim_finish(void)
     uint32_t sbdf;
 
     vpci_destroy(&sim_vpci);
+    sim_ioreq_finish();
     while (pci_for_each(collect, &sbdf))
         ASSERT(!pci_remove(sbdf));
     ASSERT(!sim_nr_mapped());

@@ -8,7 +8,9 @@
 #define XL_TESTS_SIM_PCI_H
 
 #include "irq/girq.h"
+#include "lib/percpu.h"
 #include "p2m/p2m.h"
+#include "sim_ioreq.h"
 #include "vdev/vpci.h"
 
 #define SIM_MAX_FUNCTIONS 64
@@ -57,7 +59,7 @@ extern struct vpci sim_vpci;
 extern struct trap_table sim_traps;
 extern struct p2m sim_p2m;
 #define SIM_DOMAIN ((struct domain *)&sim_vpci)
-#define SIM_VCPU   ((struct vcpu *)&sim_traps)
+#define SIM_VCPU   (current_vcpu())
 
 /* Forgets every function, and begins anew with an empty page table and registry. */
 void sim_reset(void);

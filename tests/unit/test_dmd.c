@@ -20,6 +20,7 @@
 #define READY "\"ready\": true, \"console_port\": 5, \"console_gfn\": 65279"
 
 int control_tests(void);
+int pci_tests(void);
 
 static struct fake_guest *guest_seven(struct rig *rig)
 {
@@ -536,5 +537,5 @@ int main(void)
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
-    return failed + control_tests() ? 1 : 0;
+    return failed + control_tests() + pci_tests() ? 1 : 0;
 }

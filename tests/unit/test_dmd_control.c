@@ -82,6 +82,8 @@ static void test_commands(void **state)
     struct fake_guest *guest = fake_add(rig->hv, 7, 7), *broken = fake_add(rig->hv, 8, 8);
     int fd;
 
+    guest->io.root = true;
+    fake_device(rig->hv, 0x28, 0, 0);
     guest->info.shutdown = true;
     guest->info.shutdown_reason = 3;
     dmd_scan(rig->dmd, false);

@@ -82,6 +82,34 @@ static void test_minimal(void **state)
     release();
 }
 
+static void test_pci(void **state)
+{
+    (void)state;
+    accepts(BASE "pci = [ \"00:05.0\" ]\n");
+    assert_int_equal(cfg.nr_pci, 1);
+    assert_true(cfg.pci_root);
+    assert_int_equal(cfg.pci[0].sbdf, 5 << 3);
+    assert_false(cfg.pci[0].permissive || cfg.pci[0].seize || cfg.pci[0].group);
+    release();
+    accepts(BASE "pci_permissive = 1\npci = [ \"0001:ff:1f.7@10,permissive=0,rdm_policy=strict\",\n"
+                 "\"bdf=02:00.*,seize=1,power_mgmt=1\" ]\n");
+    assert_int_equal(cfg.nr_pci, 2);
+    assert_int_equal(cfg.pci_line, 6);
+    assert_int_equal(cfg.pci[0].sbdf, 0x1ffff);
+    assert_int_equal(cfg.pci[0].slot, 16);
+    assert_false(cfg.pci[0].permissive);
+    assert_int_equal(cfg.pci[1].sbdf, 0x200);
+    assert_true(cfg.pci[1].permissive && cfg.pci[1].seize && cfg.pci[1].group);
+    release();
+    accepts(BASE "passthrough = \"enabled\"\n");
+    assert_true(cfg.pci_root);
+    assert_int_equal(cfg.nr_pci, 0);
+    release();
+    accepts(BASE "pci = [ ]\n");
+    assert_false(cfg.pci_root);
+    release();
+}
+
 static void test_everything(void **state)
 {
     (void)state;
@@ -215,8 +243,19 @@ static void test_refusals(void **state)
             "g.cfg:5: error: on_crash = \"coredump-destroy\" is not supported");
     refuses(BASE "tsc_mode = \"x\"\n", "g.cfg:5: error: tsc_mode = \"x\" is not known");
     refuses(BASE "tsc_mode = 9\n", "g.cfg:5: error: tsc_mode = 9 is out of range");
-    refuses(BASE "pci = [ \"00:02.0\" ]\n",
-            "g.cfg:5: error: pci: passing devices to guests is not supported");
+    refuses(BASE "pci = [ \"00:02\" ]\n", "g.cfg:5: error: pci: '00:02' is no PCI function");
+    refuses(BASE "pci = [ \"00:20.0\" ]\n", "'00:20.0' is no PCI function");
+    refuses(BASE "pci = [ \"00:02.8\" ]\n", "'00:02.8' is no PCI function");
+    refuses(BASE "pci = [ \"00:02.0x\" ]\n", "'00:02.0x' is no PCI function");
+    refuses(BASE "pci = [ \"00:02.0@11\" ]\n", "there is no slot '11'");
+    refuses(BASE "pci = [ \"00:02.0,permissive\" ]\n", "permissive wants 0 or 1");
+    refuses(BASE "pci = [ \"00:02.0,speed=1\" ]\n", "option 'speed' is not supported");
+    refuses(BASE "pci = [ \"permissive=1\" ]\n", "names no function");
+    refuses(BASE "pci = [ \"00:02.0\", \"0000:00:02.0\" ]\n", "is named twice");
+    refuses(BASE "pci = [ \"00:02.0@3\", \"00:03.0@3\" ]\n", "slot 3 is given twice");
+    refuses(BASE "pci = [ \"00:02.0\" ]\npassthrough = \"disabled\"\n", "contradict each other");
+    refuses(BASE "passthrough = \"sync_pt\"\n", "g.cfg:5: error: passthrough = \"sync_pt\"");
+    refuses(BASE "passthrough = \"enabled\"\nmaxmem = 300000\n", "has at most 261120 MiB");
     refuses(BASE "pci = \"00:02.0\"\n", "g.cfg:5: error: pci must be a list");
     refuses(BASE "kernel = \"\"\n", "g.cfg:5: error: kernel is empty");
     refuses(BASE "kernel = [ ]\n", "g.cfg:5: error: kernel must be a string");
@@ -387,6 +426,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_minimal),
         cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_pci),
         cmocka_unit_test(test_cmdline_wins),
         cmocka_unit_test(test_cpus_forms), cmocka_unit_test(test_no_ramdisk), cmocka_unit_test(test_dedicated_cpus),
         cmocka_unit_test(test_unknown_keys_warn),

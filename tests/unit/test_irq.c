@@ -141,6 +141,13 @@ void ir_free(struct ir_entry *e)
     ir_in_use--;
 }
 
+bool ir_inspect(unsigned unit, unsigned index, bool *present, uint32_t *sbdf, uint8_t *vector,
+                uint32_t *dest)
+{
+    (void)unit, (void)index, (void)present, (void)sbdf, (void)vector, (void)dest;
+    return false;
+}
+
 void ir_msi_message(const struct ir_entry *e, uint64_t *addr, uint32_t *data)
 {
     *addr = 0xfee00010 | (uint64_t)e->index << 5;
@@ -529,6 +536,21 @@ static void message_moves_with_its_vcpu(void **state)
     sim_now_ns += NS_PER_SEC;
     girq_retarget(g, cpu0);
     assert_int_equal(g->cpu, cpu0);
+
+    /* The vCPU has moved: its messages follow, those of others and those of nobody in particular stay. */
+    sim_this_cpu = cpu0;
+    irq_dispatch(g->vector);
+    sim_now_ns += NS_PER_SEC;
+    dest_cpu = old_cpu;
+    girq_follow((struct domain *)0x4321);
+    assert_int_equal(g->cpu, cpu0);
+    dest_known = false;
+    girq_follow(DOM);
+    assert_int_equal(g->cpu, cpu0);
+    dest_known = true;
+    girq_follow(DOM);
+    assert_int_equal(g->cpu, old_cpu);
+    assert_int_equal(ir_last_dest, apicid_of_cpu(old_cpu));
     girq_destroy(g);
     assert_int_equal(ir_in_use, 0);
     assert_int_equal(irq_vectors_in_use(0) + irq_vectors_in_use(1), 0);
@@ -611,6 +633,122 @@ static void level_pin_is_held_until_the_guest_ends_it(void **state)
     assert_int_equal(n, 0);
 }
 
+/* ---- pins that guests' functions share ---- */
+
+static unsigned claims;
+static bool claim_result;
+
+static bool claim(uint32_t gsi)
+{
+    assert_int_equal(gsi, 10);
+    claims++;
+    return claim_result;
+}
+
+static bool find_girq(const struct girq *g, void *arg)
+{
+    *(const struct girq **)arg = g;
+    return true;
+}
+
+static const struct girq *only_girq(void)
+{
+    const struct girq *g = NULL;
+
+    girq_for_each(find_girq, &g);
+    return g;
+}
+
+static void fire(const struct girq *g)
+{
+    sim_this_cpu = g->cpu;
+    irq_dispatch(g->vector);
+}
+
+static void shared_pin_without_owner(void **state)
+{
+    const struct girq *g;
+
+    (void)state;
+    claims = 0;
+    assert_int_equal(ioapic_init(&madt), 0);
+    assert_int_equal(girq_gsi_share(99, true, claim), -ENOENT);
+    assert_int_equal(girq_gsi_share(10, true, claim), 0);
+    assert_int_equal(girq_gsi_share(10, true, claim), 0);
+    g = only_girq();
+    assert_int_equal(model_rte(0, 10) & 0x1ffff, g->vector | RTE_LEVEL | RTE_ACTIVE_LOW);
+    claim_result = true;
+    fire(g);
+    assert_int_equal(claims, 1);
+    assert_int_equal(host_irqs, 0);
+    assert_false(model_rte(0, 10) & RTE_MASKED);
+    /* A device that nobody drives holds the pin: that ends, and begins again with the next who shares it. */
+    claim_result = false;
+    for (unsigned i = 0; i < 1000; i++)
+        fire(g);
+    assert_true(model_rte(0, 10) & RTE_MASKED);
+    assert_int_equal(girq_gsi_share(10, true, claim), 0);
+    assert_false(model_rte(0, 10) & RTE_MASKED);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_non_null(only_girq());
+        girq_gsi_unshare(10);
+    }
+    assert_null(only_girq());
+    assert_int_equal(model_rte(0, 10), RTE_MASKED);
+}
+
+static void shared_pin_with_owner(void **state)
+{
+    struct girq *g;
+
+    (void)state;
+    claims = 0;
+    assert_int_equal(ioapic_init(&madt), 0);
+    assert_int_equal(girq_gsi_bind(DOM, 10, true, true, &g), 0);
+    assert_int_equal(girq_gsi_share(10, true, claim), 0);
+    assert_false(model_rte(0, 10) & RTE_MASKED); /* for the guest's function; the owner has masked it */
+    claim_result = false;
+    fire(g);
+    assert_int_equal(host_irqs, 0); /* the owner does not want it */
+    girq_gsi_unmask(g);
+    fire(g);
+    assert_int_equal(host_irqs, 1); /* nobody else's: the owner's, and held until its end */
+    assert_true(model_rte(0, 10) & RTE_MASKED);
+    girq_eoi(g);
+    claim_result = true;
+    fire(g);
+    assert_int_equal(host_irqs, 1);
+    assert_false(model_rte(0, 10) & RTE_MASKED);
+    girq_gsi_mask(g);
+    assert_false(model_rte(0, 10) & RTE_MASKED);
+    girq_gsi_unshare(10);
+    assert_true(model_rte(0, 10) & RTE_MASKED);
+    girq_destroy(g);
+    assert_null(only_girq());
+}
+
+/* The control domain comes to a pin that a guest's function has, and goes again. */
+static void shared_pin_is_adopted(void **state)
+{
+    struct girq *g, *other;
+
+    (void)state;
+    assert_int_equal(ioapic_init(&madt), 0);
+    assert_int_equal(girq_gsi_share(10, true, claim), 0);
+    assert_int_equal(girq_gsi_bind(DOM, 10, true, false, &g), 0);
+    assert_int_equal(girq_gsi_bind(DOM, 10, true, false, &other), -EBUSY);
+    assert_int_equal(model_rte(0, 10) & 0x1ffff, g->vector | RTE_LEVEL);
+    claim_result = false;
+    girq_gsi_unmask(g);
+    fire(g);
+    assert_int_equal(host_irqs, 1);
+    girq_destroy(g);
+    assert_ptr_equal(only_girq(), g);
+    assert_false(model_rte(0, 10) & RTE_MASKED);
+    girq_gsi_unshare(10);
+    assert_null(only_girq());
+}
+
 /* No IO-APIC at all: forgets those of the last test. */
 static int teardown(void **state)
 {
@@ -663,6 +801,9 @@ int main(void)
         cmocka_unit_test_setup(message_moves_with_its_vcpu, setup),
         cmocka_unit_test_setup(creation_fails_cleanly, setup),
         cmocka_unit_test_setup(level_pin_is_held_until_the_guest_ends_it, setup),
+        cmocka_unit_test_setup(shared_pin_without_owner, setup),
+        cmocka_unit_test_setup(shared_pin_with_owner, setup),
+        cmocka_unit_test_setup(shared_pin_is_adopted, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, teardown);

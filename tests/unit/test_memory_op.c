@@ -396,7 +396,7 @@ static void test_acquire_resource(void **state)
     r.id = XENMEM_resource_grant_table_id_status;
     assert_int_equal(op(dom0, XENMEM_acquire_resource, &r), -EINVAL);
     r.type = XENMEM_resource_ioreq_server;
-    assert_int_equal(op(dom0, XENMEM_acquire_resource, &r), -EOPNOTSUPP);
+    assert_int_equal(op(dom0, XENMEM_acquire_resource, &r), -EINVAL);
     r.type = 77;
     assert_int_equal(op(dom0, XENMEM_acquire_resource, &r), -EINVAL);
     r.domid = DOMID_SELF;
@@ -405,6 +405,54 @@ static void test_acquire_resource(void **state)
     assert_int_equal(op(guest, XENMEM_acquire_resource, &r), -EPERM);
     r.domid = 99;
     assert_int_equal(op(dom0, XENMEM_acquire_resource, &r), -ESRCH);
+}
+
+/* Frames of a request server: they live until both the server and the last mapping have gone. */
+static void test_ioreq_frames(void **state)
+{
+    xen_pfn_t gfn[3] = { SCRATCH, SCRATCH + 1, SCRATCH + 2 };
+    struct xen_mem_acquire_resource r = { .domid = GUEST, .type = XENMEM_resource_ioreq_server };
+    struct xen_remove_from_physmap rm = { .domid = DOMID_SELF };
+    uint64_t free = frames_free_count(), with_tables;
+    uint16_t id;
+
+    (void)state;
+    assert_int_equal(ioreq_server_create(&guest->ioreq, 3, &id), -EINVAL);
+    assert_int_equal(ioreq_server_create(&guest->ioreq, 2, &id), 0);
+    assert_int_equal(frames_free_count(), free - 3);
+    assert_int_equal(frames_owned(GUEST), PAGES); /* not at the guest's expense */
+    r.id = id;
+    assert_int_equal(op(dom0, XENMEM_acquire_resource, &r), 0);
+    assert_int_equal(r.nr_frames, 3);
+    r.frame_list.p = gfn;
+    assert_int_equal(op(dom0, XENMEM_acquire_resource, &r), 0);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(type_at(dom0, gfn[i]), P2M_FOREIGN);
+    assert_int_equal(((uint32_t *)fake_page(dom0, SCRATCH + 1))[6], 2); /* slot 0: vp_eport */
+    with_tables = frames_free_count();
+    r.frame = 1;
+    assert_int_equal(op(dom0, XENMEM_acquire_resource, &r), -EINVAL); /* 1 to 3 */
+    r.id = id + 0x10000u;
+    r.frame = 0;
+    assert_int_equal(op(dom0, XENMEM_acquire_resource, &r), -EINVAL);
+    assert_int_equal(ioreq_server_destroy(&guest->ioreq, id), 0);
+    assert_int_equal(ioreq_server_destroy(&guest->ioreq, id), -ENOENT);
+    /* The device model's view outlives the server, and nothing is given away under it. */
+    assert_int_equal(frames_free_count(), with_tables);
+    memset(fake_page(dom0, SCRATCH), 1, PAGE_SIZE);
+    for (unsigned i = 0; i < 3; i++) {
+        rm.gpfn = gfn[i];
+        assert_int_equal(op(dom0, XENMEM_remove_from_physmap, &rm), 0);
+    }
+    assert_true(frames_free_count() >= with_tables + 3);
+    /* Without buffered requests there is no frame for them. */
+    assert_int_equal(ioreq_server_create(&guest->ioreq, 0, &id), 0);
+    r.id = id;
+    r.frame = 0;
+    r.nr_frames = 2;
+    assert_int_equal(op(dom0, XENMEM_acquire_resource, &r), -EINVAL);
+    r.frame = 1;
+    assert_int_equal(op(dom0, XENMEM_acquire_resource, &r), 0);
 }
 
 static void test_questions(void **state)
@@ -558,6 +606,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_foreign, setup, teardown),
         cmocka_unit_test_setup_teardown(test_foreign_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_acquire_resource, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ioreq_frames, setup, teardown),
         cmocka_unit_test_setup_teardown(test_questions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hostile, setup, teardown),
     };

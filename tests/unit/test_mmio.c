@@ -68,6 +68,14 @@ int cpu_port_access(struct cpu_vcpu *v, uint16_t port, unsigned size, bool write
     return 0;
 }
 
+static bool waiting;
+
+bool vcpu_is_waiting(const struct vcpu *v)
+{
+    assert_ptr_equal(v, vcpu);
+    return waiting;
+}
+
 void vcpu_crash(struct vcpu *v, const char *fmt, ...)
 {
     (void)fmt;
@@ -212,6 +220,45 @@ static void test_undecided(void **state)
     assert_int_equal(injected.type, CPU_EVENT_NONE);
 }
 
+/* What a device model has to decide on: the instruction is over, and no other begins before it has. */
+static void test_posted(void **state)
+{
+    (void)state;
+    result = TRAP_FORWARD;
+    c->regs.gpr[CPU_RBX] = DEVICE;
+    CODE_IS("\x09\x03"); /* or %eax, (%ebx): read, then written */
+    c->regs.gpr[CPU_RAX] = 0x80;
+    fault(DEVICE, true);
+    assert_int_equal(c->regs.rip, CODE); /* the read has to wait */
+    assert_int_equal(writes, 0);
+    CODE_IS("\x89\x03");
+    fault(DEVICE, true);
+    assert_int_equal(c->regs.rip, CODE + 2);
+    assert_int_equal(writes, 1);
+    /* All of an access that crosses pages is one instruction's. */
+    c->regs.rip = CODE;
+    c->regs.gpr[CPU_RBX] = DEVICE + 0xffe;
+    fault(DEVICE + 0xffe, true);
+    assert_int_equal(c->regs.rip, CODE + 2);
+    assert_int_equal(writes, 5);
+    /* Of a repeated one each element waits for the one before. */
+    CODE_IS("\xf3\xab"); /* rep stosl */
+    c->regs.gpr[CPU_RDI] = DEVICE;
+    c->regs.gpr[CPU_RCX] = 3;
+    for (unsigned left = 2; left; left--) {
+        c->regs.rip = CODE;
+        fault(DEVICE, true);
+        assert_int_equal(c->regs.rip, CODE);
+        assert_int_equal(c->regs.gpr[CPU_RCX], left);
+        assert_int_equal(writes, 8 - left);
+    }
+    fault(DEVICE, true);
+    assert_int_equal(c->regs.rip, CODE + 2);
+    assert_int_equal(c->regs.gpr[CPU_RCX], 0);
+    assert_int_equal(c->regs.gpr[CPU_RDI], DEVICE + 12);
+    assert_int_equal(writes, 8);
+}
+
 static void test_nobody(void **state)
 {
     (void)state;
@@ -335,6 +382,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_read_write, setup, teardown),
         cmocka_unit_test_setup_teardown(test_undecided, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_posted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crosses_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_strings, setup, teardown),

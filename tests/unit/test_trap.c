@@ -310,7 +310,7 @@ static int annotated_read(struct vcpu *v, struct trap_region *r, uint64_t addr, 
     (void)addr;
     (void)size;
     sim_now_ns += 250;
-    record_annotate(0x10042, 0x64, trap_handler_id("msi-data"));
+    record_annotate(RECORD_CONFIG, 0x10042, 0x64, trap_handler_id("msi-data"));
     *val = 0x77;
     return TRAP_DONE;
 }
@@ -319,22 +319,26 @@ static void test_records(void **state)
 {
     static const struct trap_ops noted = { annotated_read, test_write };
     struct trap_record rec[RECORD_RING + 8];
-    uint64_t val = 0x99, lost = 0;
+    uint64_t val = 0x99, lost = 0, token = 0, other = 0;
+    unsigned n;
 
     (void)state;
     assert_int_equal(trap_register(&table, TRAP_MMIO, 0x1000, 0x1fff, &noted, NULL, "ecam"), 0);
     sim_now_ns = 1000;
-    assert_int_equal(record_read(0, rec, 8, &lost), 0);
+    assert_int_equal(record_read(1, 0, rec, 8, &n, &lost), -ESTALE);
     sim_heap_fail_after = 1;
-    assert_int_equal(record_start(), -ENOMEM);
+    assert_int_equal(record_start(&token), -ENOMEM);
     assert_false(record_listening);
-    assert_int_equal(record_start(), 0);
-    assert_int_equal(record_start(), -EBUSY);
+    assert_int_equal(record_start(&token), 0);
+    assert_int_equal(record_start(&other), -EBUSY);
+    assert_int_equal(record_read(token + 1, 0, rec, 8, &n, &lost), -ESTALE);
+    assert_int_equal(record_read(token, nr_cpus, rec, 8, &n, &lost), -EINVAL);
     trap_mmio_access(VCPU, 0x1064, 4, false, &val);
     val = 0x99;
     trap_mmio_access(VCPU, 0x1008, 2, true, &val);
     deny(DENY_CONFIG_ABSENT, 7, 0x10042, 4, 0);
-    assert_int_equal(record_read(0, rec, 8, &lost), 3);
+    assert_int_equal(record_read(token, 0, rec, 8, &n, &lost), 0);
+    assert_int_equal(n, 3);
     assert_int_equal(rec[0].kind, RECORD_CONFIG);
     assert_int_equal(rec[0].sbdf, 0x10042);
     assert_int_equal(rec[0].addr, 0x64);
@@ -354,14 +358,56 @@ static void test_records(void **state)
     assert_int_equal(lost, 0);
     for (unsigned i = 0; i < RECORD_RING + 5; i++)
         trap_mmio_access(VCPU, 0x1000 + i, 1, true, &val);
-    assert_int_equal(record_read(0, rec, ARRAY_SIZE(rec), &lost), RECORD_RING);
+    assert_int_equal(record_read(token, 0, rec, ARRAY_SIZE(rec), &n, &lost), 0);
+    assert_int_equal(n, RECORD_RING);
     assert_int_equal(lost, 5);
     assert_int_equal(rec[0].addr, 0x1000);
-    record_stop();
     trap_mmio_access(VCPU, 0x1000, 1, true, &val);
-    assert_int_equal(record_read(0, rec, 8, &lost), 0);
-    assert_int_equal(record_start(), 0);
-    record_stop();
+    assert_int_equal(record_stop(token + 1), -ESTALE);
+    assert_int_equal(record_stop(token), 0);
+    assert_int_equal(record_stop(token), -ESTALE);
+    trap_mmio_access(VCPU, 0x1001, 1, true, &val);
+    /* What was recorded before the end is still there, and then it is over. */
+    assert_int_equal(record_read(token, 0, rec, 8, &n, &lost), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(record_read(token, 0, rec, 8, &n, &lost), -ESTALE);
+    assert_int_equal(record_start(&other), 0);
+    assert_int_equal(record_read(token, 0, rec, 8, &n, &lost), -ESTALE);
+    assert_int_equal(record_stop(token), -ESTALE);
+    assert_int_equal(record_stop(other), 0);
+}
+
+/* A listener that went away without a word neither costs for ever nor keeps others out. */
+static void test_listener_gone(void **state)
+{
+    struct trap_record rec[8];
+    uint64_t val = 0, lost = 0, token, other;
+    unsigned n;
+
+    (void)state;
+    assert_int_equal(trap_register(&table, TRAP_MMIO, 0x1000, 0x1fff, &ops, NULL, "x"), 0);
+    assert_int_equal(record_start(&token), 0);
+    for (unsigned i = 0; i < RECORD_RING; i++)
+        trap_mmio_access(VCPU, 0x1000, 4, true, &val);
+    sim_now_ns += RECORD_PATIENCE_NS - 1;
+    trap_mmio_access(VCPU, 0x1000, 4, true, &val);
+    assert_true(record_listening);
+    assert_int_equal(record_start(&other), -EBUSY);
+    assert_int_equal(record_read(token, 0, rec, 1, &n, &lost), 0);
+    assert_int_equal(lost, 1);
+    sim_now_ns += RECORD_PATIENCE_NS;
+    trap_mmio_access(VCPU, 0x1000, 4, true, &val);
+    trap_mmio_access(VCPU, 0x1000, 4, true, &val);
+    assert_true(record_listening);
+    sim_now_ns += 1;
+    trap_mmio_access(VCPU, 0x1000, 4, true, &val);
+    assert_false(record_listening);
+    assert_int_equal(record_start(&other), 0);
+    sim_now_ns += RECORD_PATIENCE_NS + 1;
+    assert_int_equal(record_start(&token), 0);
+    assert_int_not_equal(token, other);
+    assert_int_equal(record_stop(other), -ESTALE);
+    assert_int_equal(record_stop(token), 0);
 }
 
 static void test_rules(void **state)
@@ -417,6 +463,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_unregister_inside, setup, teardown),
         cmocka_unit_test_setup_teardown(test_grace_period, setup, teardown),
         cmocka_unit_test_setup_teardown(test_records, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_listener_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rules, setup, teardown),
         cmocka_unit_test_setup_teardown(test_handler_ids, setup, teardown),
     };

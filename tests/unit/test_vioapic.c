@@ -455,6 +455,48 @@ static void emulated_devices_lines(void **state)
     assert_int_equal(take(l0), 0x47);
 }
 
+static struct vapic_bus *ended_bus;
+static uint32_t ended_gsi;
+static unsigned ended_calls;
+static bool ended_again;
+
+/* As a source that still asserts the pin. */
+static void ended(struct domain *dom, uint32_t gsi)
+{
+    assert_ptr_equal(dom, &sim_domain);
+    ended_gsi = gsi;
+    ended_calls++;
+    if (ended_again)
+        vioapic_set_irq(ended_bus, gsi, true);
+}
+
+static void sources_are_asked_again(void **state)
+{
+    struct ioapic_info info = { 0xfec05000, 100, 8, 9, 0x11 };
+
+    (void)state;
+    ended_bus = &sim_domain.vapic;
+    ended_calls = 0;
+    ended_again = false;
+    assert_int_equal(vioapic_create(ended_bus, NULL, &info, false, &io), 0);
+    io->ended = ended;
+    vioapic_set_irq(ended_bus, 101, true); /* before the guest has said that it is a level */
+    wr(io, 0x12, RTE_LEVEL | RTE_MASKED | 0x47);
+    assert_true(ended_calls == 1 && ended_gsi == 101);
+    vioapic_set_irq(ended_bus, 101, true);
+    assert_int_equal(take(l0), -1);
+    wr(io, 0x12, RTE_LEVEL | 0x47);
+    assert_int_equal(take(l0), 0x47);
+    ended_again = true;
+    vlapic_eoi(l0);
+    assert_int_equal(ended_calls, 2);
+    assert_int_equal(take(l0), 0x47);
+    ended_again = false;
+    vlapic_eoi(l0);
+    assert_int_equal(ended_calls, 3);
+    assert_int_equal(take(l0), -1);
+}
+
 static void destruction_releases_pins(void **state)
 {
     (void)state;
@@ -484,6 +526,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(stuck_remote_irr_can_be_cleared, setup, teardown),
         cmocka_unit_test_setup_teardown(shared_vector_ends_all_of_its_pins, setup, teardown),
         cmocka_unit_test_setup_teardown(emulated_devices_lines, setup, teardown),
+        cmocka_unit_test_setup_teardown(sources_are_asked_again, setup, teardown),
         cmocka_unit_test_setup_teardown(destruction_releases_pins, setup, teardown),
     };
 

@@ -726,6 +726,7 @@ static void test_multi_function_and_loops(void **state)
 static void test_guest_policy(void **state)
 {
     struct sim_function *f = nic();
+    uint16_t server;
     uint64_t raw;
     uint32_t val;
 
@@ -737,6 +738,8 @@ static void test_guest_policy(void **state)
     sim_boot();
     assert_int_equal(sim_nr_mapped(), 0);
     assert_int_equal(cfg_read(NIC, 0, 4), 0x10d38086);
+    assert_int_equal(vpci_write(&sim_vpci, NIC, 0x3c, 1, 9), TRAP_DROPPED); /* nobody to ask */
+    assert_int_equal(ioreq_server_create(&sim_ioreq, 0, &server), 0);
     assert_int_equal(vpci_write(&sim_vpci, NIC, 0x3c, 1, 9), TRAP_FORWARD);
     assert_int_equal(f->config[0x3c], 0);
     raw = sim_raw_accesses;
@@ -749,17 +752,19 @@ static void test_guest_policy(void **state)
 static void test_recorded(void **state)
 {
     struct trap_record rec[4];
-    uint64_t lost = 0;
+    uint64_t lost = 0, token;
+    unsigned n;
 
     (void)state;
     nic();
     sim_boot();
-    assert_int_equal(record_start(), 0);
+    assert_int_equal(record_start(&token), 0);
     out(0xcf8, 4, 0x80000000 | NIC << 8 | 4);
     out(0xcfc, 2, 4);
     in(0xcfc, 4);
-    record_stop();
-    assert_int_equal(record_read(0, rec, 4, &lost), 3);
+    assert_int_equal(record_stop(token), 0);
+    assert_int_equal(record_read(token, 0, rec, 4, &n, &lost), 0);
+    assert_int_equal(n, 3);
     assert_int_equal(rec[0].kind, RECORD_PIO);
     assert_int_equal(rec[1].kind, RECORD_CONFIG);
     assert_int_equal(rec[1].sbdf, NIC);

@@ -553,6 +553,67 @@ static void test_stuck_start(void **state)
     }
 }
 
+/* ---- requester ids of bridges ---- */
+
+#define BEHIND_1 0x0508u /* 05:01.0 and 05:02.0 behind a bridge that uses 05:00.0 */
+#define BEHIND_2 0x0510u
+#define BRIDGE   0x0500u
+
+static void test_aliases(void **state)
+{
+    static const uint16_t alias = BRIDGE;
+    struct vtd_model m = rig_variant(0);
+    struct iommu_dev_info info;
+    struct ir_entry e;
+    uint32_t user;
+
+    (void)state;
+    rig_up(&m, 1);
+    rig_domain_init(&dom0, 0);
+    rig_domain_init(&dom1, 1);
+    rig_pte(&dom0, 5, 50, 0, 3);
+    rig_pte(&dom1, 5, 51, 0, 3);
+    assert_int_equal(iommu_set_aliases(BEHIND_1, &alias, 1), 0);
+    assert_int_equal(iommu_set_aliases(BEHIND_2, &alias, 1), 0);
+    rig_refused(BRIDGE, 5, true, 0);
+    assert_int_equal(iommu_attach(&dom0.io, BEHIND_1), 0);
+    rig_reaches(BEHIND_1, 5, true, 50);
+    rig_reaches(BRIDGE, 5, true, 50);
+    /* They cannot be told apart: one owner, until the last one has gone. */
+    assert_int_equal(iommu_attach(&dom1.io, BEHIND_2), -EBUSY);
+    rig_refused(BEHIND_2, 5, true, 0);
+    assert_null(iommu_owner(BEHIND_2));
+    assert_int_equal(iommu_attach(&dom0.io, BEHIND_2), 0);
+    assert_int_equal(iommu_set_aliases(BEHIND_2, NULL, 0), -EBUSY);
+    assert_int_equal(dom0.io.nr_devices, 3);
+    assert_int_equal(iommu_detach(BEHIND_1), 0);
+    rig_refused(BEHIND_1, 5, true, 0);
+    rig_reaches(BRIDGE, 5, true, 50);
+    assert_true(iommu_alias_user(BRIDGE, 0, &user));
+    assert_int_equal(user, BEHIND_2);
+    assert_false(iommu_alias_user(BRIDGE, 1, &user));
+    /* Cut off under each id. */
+    assert_int_equal(iommu_quarantine(BEHIND_2, "test"), 0);
+    rig_refused(BRIDGE, 5, true, 0);
+    assert_int_equal(iommu_release(BEHIND_2), 0);
+    rig_reaches(BRIDGE, 5, true, 50);
+    if (iommu_intremap()) {
+        assert_int_equal(ir_alloc(BEHIND_2, &e), 0);
+        assert_int_equal(e.sid, BRIDGE);
+        ir_free(&e);
+    }
+    for (unsigned n = 0; iommu_device_info(n, &info); n++)
+        assert_int_equal(info.alias, info.sbdf == BRIDGE);
+    assert_int_equal(iommu_detach(BEHIND_2), 0);
+    rig_refused(BRIDGE, 5, true, 0);
+    assert_int_equal(dom0.io.nr_devices, 0);
+    assert_int_equal(iommu_attach(&dom1.io, BEHIND_1), 0);
+    rig_reaches(BRIDGE, 5, true, 51);
+    iommu_domain_destroy(&dom1.io);
+    rig_refused(BRIDGE, 5, true, 0);
+    rig_check();
+}
+
 static int teardown(void **state)
 {
     (void)state;
@@ -570,6 +631,7 @@ int main(void)
         cmocka_unit_test(test_forgotten),   cmocka_unit_test(test_flush_width),
         cmocka_unit_test(test_flush_units), cmocka_unit_test(test_queue_wrap),
         cmocka_unit_test(test_timeouts),    cmocka_unit_test(test_stuck_start),
+        cmocka_unit_test(test_aliases),
     };
 
     return cmocka_run_group_tests(tests, NULL, teardown);

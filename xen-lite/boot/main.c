@@ -176,11 +176,22 @@ static uint32_t config_read(uint16_t segment, uint16_t bdf, uint16_t reg, unsign
     return pci_conf_read(IOMMU_SBDF(segment, bdf), reg, width);
 }
 
-static void cut_off(uint32_t sbdf, const char *why)
+static void stop_mastering(uint32_t sbdf)
 {
     uint32_t command = pci_conf_read(sbdf, PCI_REG_COMMAND, 2);
 
     pci_conf_write(sbdf, PCI_REG_COMMAND, 2, command & ~(uint32_t)PCI_COMMAND_MASTER);
+}
+
+/* The id may be a bridge's, which took over the request of some function behind it: all that share it are suspects. */
+static void cut_off(uint32_t sbdf, const char *why)
+{
+    uint32_t user;
+
+    if (!iommu_alias_user(sbdf, 0, &user))
+        stop_mastering(sbdf);
+    for (unsigned n = 0; iommu_alias_user(sbdf, n, &user); n++)
+        stop_mastering(user);
     pr_warn(PCI_FMT " is quarantined: %s", PCI_ARG(sbdf), why);
 }
 

@@ -27,6 +27,7 @@ void exit_cpuid(struct cpu_vcpu *c, unsigned len)
     uint32_t leaf = (uint32_t)c->regs.gpr[CPU_RAX];
     const struct cpuid_leaf *fixed = cpuid_static(c->cd->cpuid, leaf);
 
+    c->exits[CPU_EXIT_cpuid]++;
     if (likely(fixed)) {
         put_leaf(c, fixed);
     } else {
@@ -47,6 +48,7 @@ void exit_rdmsr(struct cpu_vcpu *c, unsigned len)
 {
     uint64_t val = 0;
 
+    c->exits[CPU_EXIT_rdmsr]++;
     if (msr_read(c, (uint32_t)c->regs.gpr[CPU_RCX], &val)) {
         cpu_inject_exception_error(c, X86_GP, 0);
         return;
@@ -60,6 +62,7 @@ void exit_wrmsr(struct cpu_vcpu *c, unsigned len)
 {
     uint64_t val = (uint32_t)c->regs.gpr[CPU_RAX] | c->regs.gpr[CPU_RDX] << 32;
 
+    c->exits[CPU_EXIT_wrmsr]++;
     if (msr_write(c, (uint32_t)c->regs.gpr[CPU_RCX], val)) {
         cpu_inject_exception_error(c, X86_GP, 0);
         return;
@@ -69,6 +72,7 @@ void exit_wrmsr(struct cpu_vcpu *c, unsigned len)
 
 void exit_hlt(struct cpu_vcpu *c, unsigned len)
 {
+    c->exits[CPU_EXIT_hlt]++;
     cpu_skip(c, len);
     /* An exception or interrupt that waits already would end it at once. */
     if (c->pending.type == CPU_EVENT_NONE && !READ_ONCE(c->nmi_pending))
@@ -77,6 +81,7 @@ void exit_hlt(struct cpu_vcpu *c, unsigned len)
 
 void exit_hypercall(struct cpu_vcpu *c, unsigned len)
 {
+    c->exits[CPU_EXIT_hypercall]++;
     if (hypercall_dispatch(c->v))
         cpu_skip(c, len);
 }
@@ -111,6 +116,7 @@ void exit_cache_flush(struct cpu_vcpu *c, unsigned len)
 
 void exit_pause(struct cpu_vcpu *c, unsigned len)
 {
+    c->exits[CPU_EXIT_pause]++;
     cpu_skip(c, len);
     vcpu_spin_hint(c->v);
 }
@@ -177,7 +183,10 @@ static __attribute__((noinline)) int port_undecided(struct cpu_vcpu *c, uint16_t
                                                     unsigned size, bool write, uint64_t *val,
                                                     enum trap_result res)
 {
-    if (res == TRAP_FORWARD || res == TRAP_RETRY)
+    /* A forwarded write is on its way: the vCPU goes no further until it has arrived. */
+    if (res == TRAP_FORWARD)
+        return write ? 0 : -1;
+    if (res == TRAP_RETRY)
         return -1;
     port_default(c, port, size, write, val);
     return 0;
@@ -223,6 +232,7 @@ static void port_read(struct cpu_vcpu *c, uint32_t access)
 
 void exit_pio(struct cpu_vcpu *c, uint32_t access, uint64_t next_rip)
 {
+    c->exits[CPU_EXIT_port]++;
     c->next_rip = next_rip;
     if (unlikely(access & CPU_PIO_STRING))
         cpu_emulate(c, ~0ULL);

@@ -69,6 +69,8 @@ void cpu_emulate(struct cpu_vcpu *c, uint64_t gpa);
 bool hypercall_dispatch(struct vcpu *v);
 /* sched/: the guest executed HLT; rip is past it. interrupts: RFLAGS.IF. */
 void vcpu_halt(struct vcpu *v, bool interrupts);
+/* vdev/: v wrote something that a device model has to decide on, and does not run before it has. */
+bool vcpu_is_waiting(const struct vcpu *v);
 /* sched/: PAUSE loop seen. */
 void vcpu_spin_hint(struct vcpu *v);
 /* domain/: stop the whole domain as crashed, message to the log; never returns to the guest. */

@@ -23,6 +23,8 @@ struct emulation {
     struct cpu_vcpu *c;
     uint64_t gpa;             /* of the faulting operand, GPA_UNKNOWN if any may be it */
     unsigned rights;          /* GUEST_USER, GUEST_SMAP */
+    bool rep;                 /* a repeated string instruction */
+    bool posted;              /* something was written that a device model has to decide on */
     struct guest_fault fault; /* to inject, when a callback returned -EFAULT */
 };
 
@@ -70,6 +72,9 @@ static int access_page(struct emulation *e, uint64_t addr, unsigned size, bool w
         return err < 0 ? err : 0;
     switch (trap_mmio_access(e->c->v, gpa, size, write, val)) {
     case TRAP_FORWARD:
+        /* A write is on its way: the instruction ends, and the vCPU goes no further until it has arrived. */
+        e->posted = write;
+        return write ? 0 : -EAGAIN;
     case TRAP_RETRY:
         return -EAGAIN;
     case TRAP_NONE:
@@ -102,13 +107,23 @@ static int access(struct emulation *e, uint64_t addr, unsigned size, bool write,
     return 0;
 }
 
+/* The next element has to wait until what this one wrote has arrived: the rest of the instruction is done then. */
+static bool element_waits(const struct emulation *e)
+{
+    return unlikely(e->posted) && e->rep;
+}
+
 static int emul_read(void *ctx, uint64_t addr, unsigned size, uint64_t *val)
 {
+    if (element_waits(ctx))
+        return -EAGAIN;
     return access(ctx, addr, size, false, val);
 }
 
 static int emul_write(void *ctx, uint64_t addr, unsigned size, uint64_t val)
 {
+    if (element_waits(ctx))
+        return -EAGAIN;
     return access(ctx, addr, size, true, &val);
 }
 
@@ -133,12 +148,21 @@ static void emul_set_xmm(void *ctx, unsigned reg, const uint64_t val[2])
 
 static int emul_port_in(void *ctx, uint16_t port, unsigned size, uint64_t *val)
 {
-    return cpu_port_access(((struct emulation *)ctx)->c, port, size, false, val) ? -EAGAIN : 0;
+    const struct emulation *e = ctx;
+
+    if (element_waits(e))
+        return -EAGAIN;
+    return cpu_port_access(e->c, port, size, false, val) ? -EAGAIN : 0;
 }
 
 static int emul_port_out(void *ctx, uint16_t port, unsigned size, uint64_t val)
 {
-    return cpu_port_access(((struct emulation *)ctx)->c, port, size, true, &val) ? -EAGAIN : 0;
+    struct emulation *e = ctx;
+
+    if (cpu_port_access(e->c, port, size, true, &val))
+        return -EAGAIN;
+    e->posted = vcpu_is_waiting(e->c->v);
+    return 0;
 }
 
 static const struct emul_ops emul_ops = {
@@ -215,6 +239,7 @@ void cpu_emulate(struct cpu_vcpu *c, uint64_t gpa)
             cpu_inject_exception(c, X86_UD);
         return;
     }
+    e.rep = insn.rep;
     if (!one_operand(&insn))
         e.gpa = GPA_UNKNOWN;
     execute(&e, &insn, mode);
@@ -233,6 +258,7 @@ void exit_npf(struct cpu_vcpu *c, const struct cpu_npf *npf)
     enum p2m_type type;
     uint64_t mfn = p2m_lookup(c->p2m, npf->gpa >> PAGE_SHIFT, &type, NULL);
 
+    c->exits[CPU_EXIT_memory]++;
     if (now_allowed(npf, mfn, type) && !(npf->present && npf->fetch)) {
         if (npf->present)
             cpu_backend->flush_tlb(c);

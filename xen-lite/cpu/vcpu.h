@@ -74,6 +74,16 @@ struct cpu_segment {
 #define X86_AC 17
 #define X86_MC 18
 
+/* Kinds of exits that are counted: what guests cause by instructions and accesses. */
+#define CPU_EXITS(X) X(cpuid) X(rdmsr) X(wrmsr) X(hlt) X(hypercall) X(pause) X(port) X(memory)
+
+enum cpu_exit_kind {
+#define X(name) CPU_EXIT_##name,
+    CPU_EXITS(X)
+#undef X
+        CPU_NR_EXITS
+};
+
 enum cpu_event_type {
     CPU_EVENT_NONE,
     CPU_EVENT_INTR,      /* external interrupt */
@@ -152,7 +162,8 @@ struct cpu_vcpu {
     uint64_t mtrr_var[2 * CPU_NR_MTRR_VAR];
     uint64_t mtrr_fixed[CPU_NR_MTRR_FIXED];
     struct cpu_fetch_cache fetch;
-    uint64_t nr_exits;
+    uint64_t nr_exits;            /* all, those for interrupts and rare ones included */
+    uint64_t exits[CPU_NR_EXITS]; /* by kind; written by the CPU that it runs on */
 };
 
 /*

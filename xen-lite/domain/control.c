@@ -29,6 +29,7 @@
 #include "mm/heap.h"
 #include "mm/phys.h"
 #include "vdev/pci.h"
+#include "vdev/pci_topo.h"
 
 #define CONTROL_EVTCHN_PORTS 4096
 #define CONTROL_GRANT_FRAMES 64
@@ -221,7 +222,8 @@ static int give_function(struct pci_dev *pdev, void *arg)
 
     if (iommu_present()) {
         map_rmrrs(d, pdev->sbdf);
-        err = iommu_attach(&d->iommu, pdev->sbdf);
+        pci_enable_acs(pdev);
+        err = pci_dma_attach(&d->iommu, pdev);
         if (err)
             pr_warn(PCI_FMT ": DMA stays blocked, error %d", PCI_ARG(pdev->sbdf), err);
     }

@@ -58,8 +58,15 @@ static int silence(struct domain *d)
         timer_cancel_sync(&v->vlapic.timer);
     }
     watchdog_destroy(d);
+    ioreq_domain_destroy(&d->ioreq);
     evtchn_domain_destroy(d);
     return 0;
+}
+
+/* Before its memory: what a device may write to must not have another owner. */
+static int give_back_devices(struct domain *d)
+{
+    return pt_release_all(d, &d->destroy.wake_ns) ? -ERESTART : 0;
 }
 
 static int give_back_mappings(struct domain *d)
@@ -96,7 +103,7 @@ static int linger(struct domain *d)
 }
 
 static int (*const steps[])(struct domain *d) = {
-    stop, silence, give_back_mappings, give_back_memory, linger,
+    stop, silence, give_back_devices, give_back_mappings, give_back_memory, linger,
 };
 
 int domain_destroy(struct domain *d)

@@ -19,6 +19,7 @@
 #include "mm/frame.h"
 #include "mm/heap.h"
 #include "mm/phys.h"
+#include "vdev/vroot.h"
 
 struct list_head domain_list = LIST_HEAD_INIT(domain_list);
 struct domain *control_domain;
@@ -154,6 +155,7 @@ static int vcpu_create(struct domain *d, unsigned id)
         cpu_backend->set_tsc_offset(&v->cpu, v->cpu.tsc_offset);
     }
     d->vcpu[id] = v;
+    ioreq_vcpu_init(&v->ioreq, &d->ioreq, v, id);
     evtchn_vcpu_init(v);
     vtime_init(v);
     return 0;
@@ -201,6 +203,9 @@ static int domain_init_parts(struct domain *d, const struct domain_config *cfg)
         return err;
     trap_table_init(&d->traps, d->domid);
     vapic_bus_init(&d->vapic, d);
+    pt_domain_init(&d->pt);
+    ioreq_domain_init(&d->ioreq, d, d->domid);
+    pt_irq_init(d);
     err = cpu_domain_init(&d->cpu, &(struct cpu_domain_config){
                                        .domid = d->domid,
                                        .nr_vcpus = cfg->max_vcpus,
@@ -336,6 +341,7 @@ void domain_free(struct domain *d)
     for_each_vcpu(d, v)
         vtime_destroy(v);
     if (d->shared_info) {
+        ioreq_domain_destroy(&d->ioreq);
         watchdog_destroy(d);
         evtchn_domain_destroy(d);
     }
@@ -348,8 +354,11 @@ void domain_free(struct domain *d)
         frame_free(domain_shared_info_mfn(d), 0);
     if (d->cpu.io_bitmap)
         cpu_domain_destroy(&d->cpu);
+    vroot_destroy(d);
+    vioapic_destroy_all(&d->vapic);
     trap_table_destroy(&d->traps);
     iommu_domain_destroy(&d->iommu);
+    pt_irq_destroy(d);
     p2m_destroy(&d->p2m);
     xfree(d);
 }

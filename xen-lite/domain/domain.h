@@ -16,9 +16,11 @@
 
 #include "cpu/vcpu.h"
 #include "domain/debugport.h"
+#include "domain/passthrough.h"
 #include "hypercall/evtchn.h"
 #include "hypercall/grant.h"
 #include "hypercall/params.h"
+#include "hypercall/pt_irq.h"
 #include "hypercall/sched_op.h"
 #include "hypercall/vtime.h"
 #include "iommu/iommu.h"
@@ -27,6 +29,7 @@
 #include "p2m/p2m.h"
 #include "sched/sched.h"
 #include "trap/trap.h"
+#include "vdev/ioreq.h"
 #include "vdev/vioapic.h"
 #include "vdev/vlapic.h"
 #include "vdev/vpci.h"
@@ -51,6 +54,7 @@ struct vcpu {
     struct evtchn_vcpu evt;
     struct vtime time;
     struct sched_vcpu sched;
+    struct ioreq_vcpu ioreq;
 
     /* Start-up protocol (INIT, SIPI); set from any CPU, acted on by the vCPU's own loop. */
     bool init_signal;          /* atomic */
@@ -63,6 +67,7 @@ struct vcpu {
 struct domain_destroy {
     unsigned step;
     bool busy;                 /* some CPU works on it; atomic */
+    uint64_t wake_ns;          /* nothing to do before: a device is being reset */
     bool lingering;            /* done, but others still hold frames; under the list lock */
     struct list_head link;     /* in the list of lingering or dead domains; under the list lock */
 };
@@ -89,6 +94,10 @@ struct domain {
     struct trap_table traps;
     struct vapic_bus vapic;
     struct vpci vpci;
+    struct passthrough pt;
+    struct ioreq_domain ioreq;
+    struct pt_irqs pt_irqs;
+    uint64_t irqs_followed_ns; /* when its devices' interrupts were last moved after their vCPUs; atomic */
     struct evtchn_table evtchn;
     struct grant_table grants;
     struct hvm_params hvm_params;
@@ -150,7 +159,8 @@ int domain_create(const struct domain_config *cfg, struct domain **out);
 uint16_t domain_free_id(void);
 
 /*
- * domain/destroy.c: stops the domain for good and takes back what it has, in pieces: -ERESTART until done, then 0. The
+ * domain/destroy.c: stops the domain for good and takes back what it has, in pieces: -ERESTART until done, then 0; with
+ * d->destroy.wake_ns in the future, nothing can be done before that. The
  * domain stays in the list, dying, while others hold its frames or grants; then it goes, with VIRQ_DOM_EXC to the control
  * domain. -EINVAL for the control domain. The caller holds a reference and is not a vCPU of d.
  */

@@ -14,7 +14,10 @@
 #include "domain/domain.h"
 #include "irq/girq.h"
 #include "lib/printf.h"
+#include "lib/time.h"
 #include "vdev/pci.h"
+#include "vdev/pci_topo.h"
+#include "vdev/vroot.h"
 
 /* ---- boot/ ---- */
 
@@ -39,6 +42,26 @@ unsigned vcpu_trap_id(const struct vcpu *v)
     return v->id;
 }
 
+struct p2m *domain_p2m(struct domain *d)
+{
+    return &d->p2m;
+}
+
+struct trap_table *domain_traps(struct domain *d)
+{
+    return &d->traps;
+}
+
+uint16_t domain_id(const struct domain *d)
+{
+    return d->domid;
+}
+
+bool domain_has_started(const struct domain *d)
+{
+    return READ_ONCE(d->started);
+}
+
 struct vapic_bus *domain_vapic(struct domain *d)
 {
     return &d->vapic;
@@ -59,12 +82,53 @@ struct vpci *domain_vpci(struct domain *d)
     return &d->vpci;
 }
 
+struct ioreq_domain *domain_ioreq(struct domain *d)
+{
+    return &d->ioreq;
+}
+
+struct ioreq_vcpu *vcpu_ioreq(struct vcpu *v)
+{
+    return &v->ioreq;
+}
+
+void vcpu_ioreq_wait(struct vcpu *v)
+{
+    vcpu_wait(v);
+}
+
+void vcpu_ioreq_resume(struct vcpu *v)
+{
+    vcpu_wait_end(v);
+}
+
+int ioreq_port_alloc(struct vcpu *v)
+{
+    return evtchn_alloc_hv(v, CONTROL_DOMID, ioreq_port_event);
+}
+
+void ioreq_port_free(struct domain *d, uint32_t port)
+{
+    evtchn_free_hv(d, port);
+}
+
+void ioreq_port_notify(struct domain *d, uint32_t port)
+{
+    evtchn_notify_hv(d, port);
+}
+
+bool ioreq_port_bound(struct domain *d, uint32_t port)
+{
+    return evtchn_bound_hv(d, port);
+}
+
 /* A function that came after the start: its DMA goes through the domain's table before the domain can use it. */
 int domain_pci_found(struct domain *d, struct pci_dev *pdev)
 {
     if (!iommu_present())
         return 0;
-    return iommu_attach(&d->iommu, pdev->sbdf);
+    pci_enable_acs(pdev);
+    return pci_dma_attach(&d->iommu, pdev);
 }
 
 void domain_pci_gone(struct domain *d, struct pci_dev *pdev)
@@ -72,6 +136,23 @@ void domain_pci_gone(struct domain *d, struct pci_dev *pdev)
     (void)d;
     if (iommu_present())
         iommu_detach(pdev->sbdf);
+}
+
+/* ---- sched/ ---- */
+
+/* Moving an interrupt costs more than the kick that it saves: not for a vCPU that is only passing through. */
+#define FOLLOW_INTERVAL_NS (100 * NS_PER_MS)
+
+bool vcpu_moved(struct vcpu *v)
+{
+    struct domain *d = v->domain;
+    uint64_t now = now_ns(), last = READ_ONCE(d->irqs_followed_ns);
+
+    if (now - last < FOLLOW_INTERVAL_NS)
+        return false;
+    WRITE_ONCE(d->irqs_followed_ns, now);
+    girq_follow(d);
+    return true;
 }
 
 /* ---- cpu/ ---- */
@@ -85,6 +166,11 @@ void vcpu_halt(struct vcpu *v, bool interrupts)
     /* Nothing but NMI, INIT or the toolstack ends this: the way a paravirtual guest takes a CPU offline. */
     vcpu_set_down(v);
     domain_vcpu_went_down(v->domain);
+}
+
+bool vcpu_is_waiting(const struct vcpu *v)
+{
+    return ioreq_pending(&v->ioreq);
 }
 
 void vcpu_spin_hint(struct vcpu *v)

@@ -8,6 +8,7 @@
 #include "hypercall/dominfo.h"
 #include "hypercall/handlers.h"
 #include "hypercall/hypercall.h"
+#include "hypercall/pt_irq.h"
 #include "irq/time.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -153,6 +154,10 @@ static long dispatch(struct vcpu *v, struct domain *d, struct xen_domctl *op)
         return setdomainhandle(d, &op->u.setdomainhandle);
     case XEN_DOMCTL_gettscinfo:
         return gettscinfo(&op->u.tsc_info);
+    case XEN_DOMCTL_bind_pt_irq:
+        return domctl_bind_pt_irq(d, &op->u.bind_pt_irq);
+    case XEN_DOMCTL_unbind_pt_irq:
+        return domctl_unbind_pt_irq(d, &op->u.bind_pt_irq);
     case XEN_DOMCTL_get_address_size:
         op->u.address_size.size = 64;
         return 0;
@@ -182,6 +187,8 @@ long do_domctl(struct vcpu *v, uint64_t argp, uint64_t a2, uint64_t a3, uint64_t
         rc = getdomaininfo(&op);
     } else if (op.cmd == XEN_DOMCTL_createdomain) {
         rc = domctl_createdomain(&op);
+    } else if (op.cmd == XEN_DOMCTL_test_assign_device && op.domain >= DOMID_FIRST_RESERVED) {
+        rc = domctl_pci(v, NULL, &op);
     } else {
         d = hypercall_target(v, op.domain, &err);
         if (!d)

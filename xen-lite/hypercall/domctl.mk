@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # domctl's larger parts; the tests of hypercalls share them too.
 domctl_sources = xen-lite/hypercall/domctl_life.c xen-lite/hypercall/domctl_context.c \
-	xen-lite/hypercall/domctl_policy.c xen-lite/hypercall/domctl_ops.h
+	xen-lite/hypercall/domctl_policy.c xen-lite/hypercall/domctl_pci.c xen-lite/hypercall/domctl_ops.h
 hv_sources += $(domctl_sources)
 tests_unit_libhc_a_SOURCES += $(domctl_sources) tests/unit/hc_life.c xen-lite/cpu/context.c \
 	xen-lite/cpu/cpuid.c xen-lite/cpu/cpuid_edit.c

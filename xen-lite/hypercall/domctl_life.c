@@ -189,9 +189,12 @@ static long destroydomain(struct vcpu *v, struct domain *d)
 
     if (d == v->domain)
         return -EINVAL;
+    vtime_end_nap(v);
     do
         rc = domain_destroy(d);
-    while (rc == -ERESTART && !hypercall_preempt(v));
+    while (rc == -ERESTART && deadline_passed(d->destroy.wake_ns) && !hypercall_preempt(v));
+    if (rc == -ERESTART && !deadline_passed(d->destroy.wake_ns))
+        vtime_nap(v, d->destroy.wake_ns);
     return rc == -ERESTART ? HYPERCALL_RESTART : rc;
 }
 
@@ -235,6 +238,6 @@ long domctl_life(struct vcpu *v, struct domain *d, struct xen_domctl *op)
     case XEN_DOMCTL_set_cpu_policy:
         return domctl_set_cpu_policy(v, d, &op->u.cpu_policy);
     default:
-        return -ENOSYS;
+        return domctl_pci(v, d, op);
     }
 }

@@ -22,6 +22,10 @@ long domctl_life(struct vcpu *v, struct domain *d, struct xen_domctl *op);
 /* True if d was paused by a tool, which is one pause less now. */
 bool domctl_unpause_one(struct domain *d);
 
+/* domctl_pci.c: devices and their groups; d is NULL for test_assign_device for nobody in particular. -ENOSYS for what is not
+ * here. */
+long domctl_pci(struct vcpu *v, struct domain *d, struct xen_domctl *op);
+
 /* domctl_context.c: registers of vCPUs, as HVM save records and as the older structure. */
 long domctl_get_hvmcontext(struct vcpu *v, struct domain *d, struct xen_domctl_hvmcontext *op);
 long domctl_set_hvmcontext(struct vcpu *v, struct domain *d,

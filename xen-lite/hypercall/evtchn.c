@@ -291,6 +291,18 @@ void evtchn_notify_hv(struct domain *d, evtchn_port_t port)
         evtchn_deliver_remote(d, port, rdom, rport);
 }
 
+bool evtchn_bound_hv(struct domain *d, evtchn_port_t port)
+{
+    const struct evtchn_port *chn;
+    bool bound;
+
+    spin_lock(&d->evtchn.lock);
+    chn = evtchn_port_get(&d->evtchn, port);
+    bound = chn && chn->hv_fn && chn->state == ECS_INTERDOMAIN;
+    spin_unlock(&d->evtchn.lock);
+    return bound;
+}
+
 /* ---- vCPU settings ---- */
 
 int evtchn_register_vcpu_info(struct vcpu *v, uint64_t gfn, uint32_t offset)

@@ -41,8 +41,9 @@ enum evtchn_state {
 
 /*
  * Receiver of a port that the hypervisor itself consumes: `v` is the vCPU of the owning domain that
- * the port was allocated for. Called without the table lock, in the context of the sender's
- * hypercall; it may run for a vCPU that is not on a CPU now.
+ * the port was allocated for. Called when the other side signals and when it closes its end (see
+ * evtchn_bound_hv()). Without the table lock, in the context of the other side's hypercall; it may
+ * run for a vCPU that is not on a CPU now.
  */
 typedef void (*evtchn_hv_fn)(struct vcpu *v, evtchn_port_t port);
 
@@ -123,6 +124,8 @@ int evtchn_alloc_hv(struct vcpu *v, domid_t remote, evtchn_hv_fn fn);
 void evtchn_free_hv(struct domain *d, evtchn_port_t port);
 /* Signals the other end of such a port; nothing happens while nobody is bound. */
 void evtchn_notify_hv(struct domain *d, evtchn_port_t port);
+/* True while somebody has bound the other end. */
+bool evtchn_bound_hv(struct domain *d, evtchn_port_t port);
 
 /* VCPUOP_register_vcpu_info. -ENXIO bad offset, -EINVAL second time or bad gfn. */
 int evtchn_register_vcpu_info(struct vcpu *v, uint64_t gfn, uint32_t offset);

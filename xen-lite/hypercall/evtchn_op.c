@@ -141,12 +141,19 @@ static void forget_virq(struct domain *d, evtchn_port_t port, uint32_t virq)
             v->evt.virq_port[virq] = 0;
 }
 
+/* Who has to be told, when the locks are released, that the other end was closed. */
+struct told {
+    evtchn_hv_fn fn;
+    struct vcpu *v;
+    evtchn_port_t port;
+};
+
 /*
  * Closes with the locks that are held; rd is the locked other domain, or NULL. -EAGAIN: the port
  * has an end in another domain, *peer, whose lock is needed as well.
  */
 static int close_locked(struct domain *d, evtchn_port_t port, bool guest, struct domain *rd,
-                        domid_t *peer)
+                        domid_t *peer, struct told *told)
 {
     struct evtchn_port *chn = evtchn_port_get(&d->evtchn, port);
     struct evtchn_port *rchn;
@@ -162,6 +169,7 @@ static int close_locked(struct domain *d, evtchn_port_t port, bool guest, struct
         /* An id may have been given to a new domain: its ports never name ours. */
         if (rchn && rchn->state == ECS_INTERDOMAIN && rchn->u.remote.dom == d->domid &&
             rchn->u.remote.port == port) {
+            *told = (struct told){ rchn->hv_fn, rd->vcpu[rchn->vcpu], chn->u.remote.port };
             rchn->state = ECS_UNBOUND;
             rchn->u.remote.port = 0;
         }
@@ -175,6 +183,7 @@ static int close_locked(struct domain *d, evtchn_port_t port, bool guest, struct
 int evtchn_close(struct domain *d, evtchn_port_t port, bool guest)
 {
     domid_t peer = d->domid, tried;
+    struct told told = { NULL, NULL, 0 };
     int rc = -EAGAIN;
 
     /* The first try assumes that both ends are in d: that is the lock every close needs. */
@@ -183,13 +192,16 @@ int evtchn_close(struct domain *d, evtchn_port_t port, bool guest)
 
         tried = peer;
         evtchn_lock_two(d, rd ? rd : d);
-        rc = close_locked(d, port, guest, tried == d->domid ? d : rd, &peer);
+        rc = close_locked(d, port, guest, tried == d->domid ? d : rd, &peer, &told);
         if (rc == -EAGAIN && !rd && peer == tried) {
             /* Its domain has gone and took the other end along. */
             evtchn_port_free(d, port);
             rc = 0;
         }
         evtchn_unlock_two(d, rd ? rd : d);
+        if (told.fn)
+            told.fn(told.v, told.port); /* rd's vCPUs stay while its reference is held */
+        told.fn = NULL;
         if (rd)
             domain_put(rd);
     }

@@ -280,6 +280,24 @@ struct grant_mapping *grant_handle_alloc(struct domain *d, uint32_t *handle)
     return m;
 }
 
+int grant_recorded(struct domain *d, uint64_t gfn, uint64_t mfn, bool readonly)
+{
+    struct grant_table *gt = &d->grants;
+    int found = 0;
+
+    spin_lock(&gt->maptrack_lock);
+    for (uint32_t h = 0; h < gt->nr_chunks * MAPTRACK_PER_CHUNK && found != 1; h++) {
+        const struct grant_mapping *m = mapping(gt, h);
+
+        if (m->granter && m->gfn == gfn && m->mfn == mfn && m->readonly == readonly)
+            found = 1;
+        else if (m->busy)
+            found = -EAGAIN;
+    }
+    spin_unlock(&gt->maptrack_lock);
+    return found;
+}
+
 struct grant_mapping *grant_handle_take(struct domain *d, uint32_t handle)
 {
     struct grant_table *gt = &d->grants;

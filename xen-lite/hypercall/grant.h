@@ -104,6 +104,12 @@ int grant_shared_frame(struct domain *d, uint32_t idx, uint64_t *mfn);
 int16_t grant_pin(struct domain *d, struct domain *rd, uint32_t ref, bool readonly, uint64_t *mfn);
 void grant_unpin(struct domain *rd, uint32_t ref, bool readonly);
 
+/*
+ * Whether d has a handle for what its p2m shows at gfn: 1 yes; 0 no; -EAGAIN one is being made or
+ * given up just now. Takes the maptrack's lock.
+ */
+int grant_recorded(struct domain *d, uint64_t gfn, uint64_t mfn, bool readonly);
+
 /* A handle that is busy and empty, or NULL when the maptrack is full or memory short. */
 struct grant_mapping *grant_handle_alloc(struct domain *d, uint32_t *handle);
 /* The handle if it is in use and nobody else works on it; it is busy then. NULL otherwise. */

@@ -30,6 +30,7 @@ HYPERCALL_HANDLER(physdev_op);       /* 33 */
 HYPERCALL_HANDLER(hvm_op);           /* 34 */
 HYPERCALL_HANDLER(sysctl);           /* 35 */
 HYPERCALL_HANDLER(domctl);           /* 36 */
+HYPERCALL_HANDLER(dm_op);            /* 41 */
 HYPERCALL_HANDLER(xenlite_op);       /* 55: include/xenlite/xenlite.h */
 
 /*

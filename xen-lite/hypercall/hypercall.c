@@ -35,6 +35,7 @@ static const hypercall_fn table[HYPERCALL_MAX] = {
     [__HYPERVISOR_hvm_op] = do_hvm_op,
     [__HYPERVISOR_sysctl] = do_sysctl,
     [__HYPERVISOR_domctl] = do_domctl,
+    [__HYPERVISOR_dm_op] = do_dm_op,
     [XENLITE_HYPERCALL] = do_xenlite_op,
 };
 

@@ -19,6 +19,10 @@ hv_sources += xen-lite/hypercall/hypercall.c \
 	xen-lite/hypercall/debug_keys.c \
 	xen-lite/hypercall/xenlite_op.c \
 	xen-lite/hypercall/xenlite_sched.c \
+	xen-lite/hypercall/pci_op.c \
+	xen-lite/hypercall/dm_op.c \
+	xen-lite/hypercall/ioreq_op.c \
+	xen-lite/hypercall/pt_irq.c \
 	xen-lite/hypercall/domctl.c
 
 # What the tests of hypercalls share: the handlers and the model of what surrounds them.
@@ -44,6 +48,8 @@ tests_unit_libhc_a_SOURCES = tests/unit/hc_sim.c tests/unit/hc_sim.h \
 	xen-lite/hypercall/debug_keys.c \
 	xen-lite/hypercall/xenlite_op.c \
 	xen-lite/hypercall/xenlite_sched.c \
+	xen-lite/hypercall/dm_op.c \
+	xen-lite/hypercall/pt_irq.c \
 	xen-lite/hypercall/domctl.c
 tests_unit_libhc_a_CFLAGS = $(UNIT_CFLAGS)
 
@@ -67,3 +73,10 @@ tests_unit_test_toolstack_LDADD = tests/unit/libhc.a $(UNIT_LIBS)
 tests_unit_test_compatibility_SOURCES = tests/unit/test_compatibility.c
 tests_unit_test_compatibility_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_compatibility_LDADD = tests/unit/libhc.a $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_dm_op
+tests_unit_test_dm_op_SOURCES = tests/unit/test_dm_op.c xen-lite/hypercall/ioreq_op.c xen-lite/vdev/ioreq.c \
+	xen-lite/vdev/ioreq_server.c xen-lite/vdev/ioreq_finish.c xen-lite/vdev/msi_bind.c xen-lite/trap/rules.c \
+	xen-lite/trap/record.c
+tests_unit_test_dm_op_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_dm_op_LDADD = tests/unit/libhc.a $(UNIT_LIBS)

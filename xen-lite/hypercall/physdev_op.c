@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * physdev_op: what the control domain tells about PCI devices and ECAM windows.
+ * physdev_op: what the control domain tells about PCI devices and ECAM windows, and its numbers for guests' messages.
  */
 #include "cpu/guest_mem.h"
 #include "domain/domain.h"
 #include "hypercall/handlers.h"
+#include "hypercall/pt_irq.h"
 #include "lib/errno.h"
 #include "vdev/vpci.h"
 
@@ -92,11 +93,13 @@ long do_physdev_op(struct vcpu *v, uint64_t cmd, uint64_t argp, uint64_t a3, uin
     case PHYSDEVOP_pci_mmcfg_reserved:
     case PHYSDEVOP_pci_device_add:
     case PHYSDEVOP_pci_device_remove:
+    case PHYSDEVOP_map_pirq:
+    case PHYSDEVOP_unmap_pirq:
         if (!v->domain->control)
             return -EPERM;
         break;
     default:
-        /* Physical interrupts are not event channels here: none of the calls about them exists. */
+        /* Physical interrupts are not event channels here: none of the other calls about them exists. */
         return -ENOSYS;
     }
     switch ((uint32_t)cmd) {
@@ -110,6 +113,10 @@ long do_physdev_op(struct vcpu *v, uint64_t cmd, uint64_t argp, uint64_t a3, uin
         return mmcfg_reserved(v, argp);
     case PHYSDEVOP_pci_device_add:
         return device_add(v, argp);
+    case PHYSDEVOP_map_pirq:
+        return physdev_map_pirq(v, argp);
+    case PHYSDEVOP_unmap_pirq:
+        return physdev_unmap_pirq(v, argp);
     default:
         return device_remove(v, argp);
     }

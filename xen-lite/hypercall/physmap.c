@@ -306,11 +306,30 @@ long memory_remove_from_physmap(struct vcpu *v, uint64_t arg)
 /* ---- resources ---- */
 
 /* How many frames there are; 0 when there is no such thing. */
-static uint32_t resource_size(const struct domain *d, unsigned type, unsigned id)
+static uint32_t resource_size(struct domain *d, unsigned type, unsigned id)
 {
+    uint32_t port;
+
     if (type == XENMEM_resource_grant_table && id == XENMEM_resource_grant_table_id_shared)
         return d->grants.max_frames;
+    if (type == XENMEM_resource_ioreq_server && id <= UINT16_MAX &&
+        !ioreq_server_port(&d->ioreq, (uint16_t)id, &port))
+        return IOREQ_FRAMES;
     return 0;
+}
+
+/* One frame of it, with a reference. */
+static int resource_frame(struct domain *d, const struct xen_mem_acquire_resource *r, uint64_t i,
+                          uint64_t *mfn)
+{
+    int rc;
+
+    if (r->type == XENMEM_resource_ioreq_server)
+        return ioreq_server_frame(&d->ioreq, (uint16_t)r->id, i, mfn);
+    rc = grant_shared_frame(d, (uint32_t)i, mfn);
+    if (!rc && !page_get(*mfn, d->domid))
+        rc = -EINVAL;
+    return rc;
 }
 
 static long acquire_frames(struct vcpu *v, struct domain *d,
@@ -325,9 +344,7 @@ static long acquire_frames(struct vcpu *v, struct domain *d,
             return memory_restart(v, XENMEM_acquire_resource, i);
         if (copy_from_guest(v, &gfn, (uint64_t)r->frame_list.p + i * sizeof(gfn), sizeof(gfn)))
             return -EFAULT;
-        rc = grant_shared_frame(d, (uint32_t)(r->frame + i), &mfn);
-        if (!rc && !page_get(mfn, d->domid))
-            rc = -EINVAL;
+        rc = resource_frame(d, r, r->frame + i, &mfn);
         if (!rc)
             rc = map_held(v->domain, gfn, mfn, P2M_FOREIGN);
         if (rc)
@@ -341,11 +358,6 @@ static long acquire(struct vcpu *v, struct domain *d, uint64_t arg,
 {
     uint32_t size = resource_size(d, r->type, r->id);
 
-    /*
-     * There are no request servers yet; clients have an older way that this error makes them try.
-     */
-    if (r->type == XENMEM_resource_ioreq_server)
-        return -EOPNOTSUPP;
     if (!size)
         return -EINVAL;
     if (!r->frame_list.p) {

@@ -263,6 +263,8 @@ static void poll_timeout(void *arg)
 
     if (READ_ONCE(v->evt.polling))
         vcpu_kick(v); /* not vcpu_wake(): it may have gone offline since */
+    else if (READ_ONCE(v->time.napping))
+        vcpu_wake(v);
 }
 
 /* The timer goes to the CPU that arms it, so that programming it needs no message to another. */
@@ -315,6 +317,21 @@ void vtime_set_poll_timeout(struct vcpu *v, uint64_t deadline_ns)
 
 void vtime_stop_poll_timeout(struct vcpu *v)
 {
+    timer_cancel(&v->time.poll);
+}
+
+void vtime_nap(struct vcpu *v, uint64_t until_ns)
+{
+    WRITE_ONCE(v->time.napping, true);
+    vcpu_block(v);
+    arm(&v->time.poll, until_ns);
+}
+
+void vtime_end_nap(struct vcpu *v)
+{
+    if (!READ_ONCE(v->time.napping))
+        return;
+    WRITE_ONCE(v->time.napping, false);
     timer_cancel(&v->time.poll);
 }
 

@@ -30,7 +30,8 @@ struct vtime {
     struct timer periodic;   /* VCPUOP_set_periodic_timer */
     uint64_t period_ns;      /* 0: off */
     uint64_t period_next;    /* expiry that the periodic timer is armed for */
-    struct timer poll;       /* SCHEDOP_poll time-out */
+    struct timer poll;       /* SCHEDOP_poll time-out, or the end of a nap */
+    bool napping;            /* a hypercall that waits for hardware put it to sleep; atomic */
     bool started;            /* has left its first state, offline: accounts begin there */
     struct vcpu_runstate_info runstate; /* the authority; areas are copies */
     struct guest_area runstate_area;
@@ -82,5 +83,11 @@ void vtime_stop_periodic(struct vcpu *v);
 /* SCHEDOP_poll's time-out: wakes v at deadline_ns. */
 void vtime_set_poll_timeout(struct vcpu *v, uint64_t deadline_ns);
 void vtime_stop_poll_timeout(struct vcpu *v);
+/*
+ * For a hypercall that is about to return HYPERCALL_RESTART and has nothing to do before `until_ns`: v, which makes it, sleeps
+ * until then or until something becomes pending for it. vtime_end_nap() at the start of the next turn.
+ */
+void vtime_nap(struct vcpu *v, uint64_t until_ns);
+void vtime_end_nap(struct vcpu *v);
 
 #endif

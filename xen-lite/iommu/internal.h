@@ -24,6 +24,10 @@ struct iommu_device {
     uint8_t unit;
     enum iommu_dev_state state;
     struct iommu_domain *owner; /* NULL: nobody; stays while quarantined */
+    bool attached;              /* itself, not only as an alias of others */
+    uint8_t nr_aliases;
+    uint16_t users;             /* itself, and those whose alias it is; all of one owner */
+    uint16_t alias[IOMMU_MAX_ALIASES];
     uint64_t since_ns;
     uint64_t faults;
     uint64_t window_start_ns; /* of the faults that count for the limit */
@@ -61,6 +65,8 @@ struct vtd_unit *iommu_unit_of(uint32_t sbdf);
  * room. dev_lock held.
  */
 struct iommu_device *iommu_find_device(uint32_t sbdf, unsigned room);
+/* The id that the device's interrupt messages carry, with its segment. */
+uint32_t iommu_msi_requester(uint32_t sbdf);
 /* Quarantines all devices of units that have failed since the last call. No lock held. */
 void iommu_check_units(void);
 /*

@@ -285,6 +285,13 @@ struct vtd_unit *iommu_unit_of(uint32_t sbdf)
     return unit < 0 ? NULL : &iommu.unit[unit];
 }
 
+int iommu_unit_for(uint32_t sbdf)
+{
+    const struct vtd_unit *u = iommu_unit_of(sbdf);
+
+    return u ? (int)u->id : -ENODEV;
+}
+
 bool iommu_unit_mmio(unsigned n, paddr_t *start_pa, size_t *len)
 {
     if (!iommu.ready || !unit_index(n))
@@ -346,6 +353,7 @@ static void describe(struct vtd_unit *u, struct iommu_unit_info *out)
         .extended_dest = u->eim,
         .page_selective = u->page_selective,
         .write_buffer = u->write_buffer,
+        .can_post = u->ecap & ECAP_PI,
         .cap = u->cap,
         .ecap = u->ecap,
         .faults = u->faults,

@@ -142,9 +142,23 @@ int iommu_flush_map(struct iommu_domain *d, uint64_t gfn, uint64_t nr);
 
 /* ---- devices ---- */
 
+/* Requester ids beside its own that one device's requests can carry. */
+#define IOMMU_MAX_ALIASES 4
+
+/*
+ * Says under which further requester ids (bus << 8 | devfn, same segment) requests of the device
+ * reach its unit: those of bridges that take requests over. Attaching and detaching then covers
+ * these ids, which devices of one domain share; interrupt messages carry the last of them. An alias
+ * is not attached as a device of its own. 0; -ENODEV no unit has it; -EBUSY it is attached (with
+ * other ones); -EINVAL too many; -ENOSPC.
+ */
+int iommu_set_aliases(uint32_t sbdf, const uint16_t *rid, unsigned nr);
+/* The n-th device that is attached and has `sbdf` as an alias. False after the last. */
+bool iommu_alias_user(uint32_t sbdf, unsigned n, uint32_t *user);
+
 /*
  * Gives the device to the domain: its DMA goes through the domain's p2m from now on. 0; -ENODEV no
- * unit has it; -EBUSY it has another owner; -EPERM it is quarantined; -EIO the unit failed;
+ * unit has it; -EBUSY it, or an alias of it, has another owner; -EPERM it is quarantined; -EIO the unit failed;
  * -ENOMEM, -ENOSPC. Without an IOMMU -EOPNOTSUPP.
  */
 int iommu_attach(struct iommu_domain *d, uint32_t sbdf);
@@ -266,6 +280,7 @@ struct iommu_dev_info {
     uint32_t sbdf;
     uint16_t domid;
     uint8_t unit;
+    bool alias; /* of others; nobody attached it itself */
     enum iommu_dev_state state;
     uint64_t faults;                /* since boot */
     uint64_t since_ns;              /* of the state */
@@ -288,6 +303,7 @@ struct iommu_unit_info {
     uint8_t address_bits;
     uint8_t max_page_order;
     bool coherent, caching_mode, queue, intremap, extended_dest, page_selective, write_buffer;
+    bool can_post; /* could post interrupts; not used */
     uint64_t cap, ecap;
     uint64_t faults, faults_lost;
     uint64_t invalidations; /* descriptors or register commands */
@@ -296,11 +312,40 @@ struct iommu_unit_info {
     char failure[64];
 };
 bool iommu_unit_info(unsigned n, struct iommu_unit_info *out);
+/* Number of the unit that translates the device; -ENODEV. */
+int iommu_unit_for(uint32_t sbdf);
 
 /*
  * Audit: what the unit's own tables say of the device, read from memory, not from our books. *root:
  * the page table's address, *did its tag. Returns 1 present, 0 blocked, -ENODEV without a unit.
  */
 int iommu_context_of(uint32_t sbdf, paddr_t *root, unsigned *levels, uint16_t *did);
+
+/* ---- iommu_audit.c: tables in memory against the books ---- */
+
+#define IOMMU_SBDF_NONE 0xffffffffu
+
+enum iommu_breach_kind {
+    IOMMU_BREACH_CONTEXT, /* a device translates through what is not its owner's */
+    IOMMU_BREACH_FLUSH,   /* a change would not reach, or has not reached, a unit */
+};
+
+struct iommu_breach {
+    enum iommu_breach_kind kind;
+    uint32_t sbdf;  /* IOMMU_SBDF_NONE: of no device */
+    uint16_t domid; /* owner, IOMMU_DOMID_NONE */
+    uint64_t entry, expected;
+    const char *reason;
+};
+
+/* Told with locks held: must not call back. */
+typedef void (*iommu_breach_fn)(const struct iommu_breach *b, void *arg);
+
+/* All context entries of a bus (0..255). How many are present; -1 past the last unit. */
+int iommu_audit_bus(unsigned unit, unsigned bus, iommu_breach_fn fn, void *arg);
+/* The unit's registers and queue. False past the last. */
+bool iommu_audit_unit(unsigned unit, iommu_breach_fn fn, void *arg);
+/* Whether flushes of the domain's table reach each unit that has a device of it. */
+void iommu_audit_domain(const struct iommu_domain *d, iommu_breach_fn fn, void *arg);
 
 #endif

@@ -100,20 +100,20 @@ static void count_use(struct iommu_domain *d, unsigned unit, int change)
     mb();
 }
 
-static int attach_locked(struct iommu_domain *d, uint32_t sbdf)
+/* One more user for the requester id, who must have the same owner as the others. dev_lock held. */
+static int use(struct iommu_device *dev, struct iommu_domain *d)
 {
-    struct iommu_device *dev = iommu_find_device(sbdf, IOMMU_MAX_DEVICES);
-    int err;
+    int err = 0;
 
-    if (!dev)
-        return iommu_unit_of(sbdf) ? -ENOSPC : -ENODEV;
     if (dev->state == IOMMU_DEV_QUARANTINED)
         return -EPERM;
-    if (dev->owner)
+    if (dev->owner && dev->owner != d)
         return -EBUSY;
-    dev->owner = d;
-    count_use(d, dev->unit, 1);
-    err = point_to_owner(dev);
+    if (!dev->users) {
+        dev->owner = d;
+        count_use(d, dev->unit, 1);
+        err = point_to_owner(dev);
+    }
     if (err) {
         /* an entry that was written before the wait failed must not stay */
         block(dev, false);
@@ -121,8 +121,122 @@ static int attach_locked(struct iommu_domain *d, uint32_t sbdf)
         count_use(d, dev->unit, -1);
         return err;
     }
-    set_state(dev, IOMMU_DEV_ATTACHED);
+    if (!dev->users++)
+        set_state(dev, IOMMU_DEV_ATTACHED);
     return 0;
+}
+
+/* One user less; the last one's going blocks it. 0 or what the unit says. dev_lock held. */
+static int unuse(struct iommu_device *dev)
+{
+    struct iommu_domain *d = dev->owner;
+    int err;
+
+    if (--dev->users)
+        return 0;
+    err = block(dev, dev->state == IOMMU_DEV_QUARANTINED);
+    dev->owner = NULL;
+    count_use(d, dev->unit, -1);
+    /* a quarantine outlives its owner: only iommu_release() ends it */
+    if (dev->state == IOMMU_DEV_ATTACHED)
+        set_state(dev, IOMMU_DEV_BLOCKED);
+    return err;
+}
+
+/* Record of the n-th alias; iommu_set_aliases() made it. */
+static struct iommu_device *alias_of(const struct iommu_device *dev, unsigned n)
+{
+    struct iommu_device *a = iommu_find_device((dev->sbdf & ~0xffffu) | dev->alias[n], 0);
+
+    ASSERT(a);
+    return a;
+}
+
+static int attach_locked(struct iommu_domain *d, uint32_t sbdf)
+{
+    struct iommu_device *dev = iommu_find_device(sbdf, IOMMU_MAX_DEVICES);
+    int err;
+
+    if (!dev)
+        return iommu_unit_of(sbdf) ? -ENOSPC : -ENODEV;
+    if (dev->attached)
+        return dev->state == IOMMU_DEV_QUARANTINED ? -EPERM : -EBUSY;
+    err = use(dev, d);
+    for (unsigned n = 0; n < dev->nr_aliases && !err; n++) {
+        err = use(alias_of(dev, n), d);
+        if (!err)
+            continue;
+        while (n--)
+            unuse(alias_of(dev, n));
+        unuse(dev);
+        break;
+    }
+    dev->attached = !err;
+    return err;
+}
+
+int iommu_set_aliases(uint32_t sbdf, const uint16_t *rid, unsigned nr)
+{
+    struct iommu_device *dev;
+    int err = 0;
+
+    if (nr > IOMMU_MAX_ALIASES)
+        return -EINVAL;
+    if (!iommu.ready)
+        return -ENODEV;
+    spin_lock(&iommu.dev_lock);
+    dev = iommu_find_device(sbdf, IOMMU_MAX_DEVICES);
+    if (!dev) {
+        err = iommu_unit_of(sbdf) ? -ENOSPC : -ENODEV;
+    } else if (dev->nr_aliases != nr || memcmp(dev->alias, rid, nr * sizeof(*rid))) {
+        err = dev->attached ? -EBUSY : 0;
+        for (unsigned n = 0; n < nr && !err; n++)
+            err = iommu_find_device((sbdf & ~0xffffu) | rid[n], IOMMU_MAX_DEVICES) ? 0 : -ENOSPC;
+        if (!err)
+            memcpy(dev->alias, rid, nr * sizeof(*rid));
+        if (!err)
+            dev->nr_aliases = (uint8_t)nr;
+    }
+    spin_unlock(&iommu.dev_lock);
+    return err;
+}
+
+/* dev_lock held. */
+static bool has_alias(const struct iommu_device *dev, uint32_t sbdf)
+{
+    if (!dev->attached || (dev->sbdf ^ sbdf) >> 16)
+        return false;
+    for (unsigned n = 0; n < dev->nr_aliases; n++)
+        if (dev->alias[n] == (uint16_t)sbdf)
+            return true;
+    return false;
+}
+
+bool iommu_alias_user(uint32_t sbdf, unsigned n, uint32_t *user)
+{
+    bool found = false;
+
+    spin_lock(&iommu.dev_lock);
+    for (unsigned i = 0; i < iommu.nr_devs && !found; i++) {
+        if (!has_alias(&iommu.dev[i], sbdf) || n--)
+            continue;
+        *user = iommu.dev[i].sbdf;
+        found = true;
+    }
+    spin_unlock(&iommu.dev_lock);
+    return found;
+}
+
+uint32_t iommu_msi_requester(uint32_t sbdf)
+{
+    struct iommu_device *dev;
+
+    spin_lock(&iommu.dev_lock);
+    dev = iommu_find_device(sbdf, 0);
+    if (dev && dev->nr_aliases)
+        sbdf = (sbdf & ~0xffffu) | dev->alias[dev->nr_aliases - 1];
+    spin_unlock(&iommu.dev_lock);
+    return sbdf;
 }
 
 int iommu_attach(struct iommu_domain *d, uint32_t sbdf)
@@ -141,15 +255,15 @@ int iommu_attach(struct iommu_domain *d, uint32_t sbdf)
 
 static int detach_locked(struct iommu_device *dev)
 {
-    struct iommu_domain *d = dev->owner;
-    int err = block(dev, dev->state == IOMMU_DEV_QUARANTINED);
+    int err = 0, one;
 
-    dev->owner = NULL;
-    count_use(d, dev->unit, -1);
-    /* a quarantine outlives its owner: only iommu_release() ends it */
-    if (dev->state == IOMMU_DEV_ATTACHED)
-        set_state(dev, IOMMU_DEV_BLOCKED);
-    return err;
+    for (unsigned n = 0; n < dev->nr_aliases; n++) {
+        one = unuse(alias_of(dev, n));
+        err = err ? err : one;
+    }
+    dev->attached = false;
+    one = unuse(dev);
+    return err ? err : one;
 }
 
 int iommu_detach(uint32_t sbdf)
@@ -159,7 +273,7 @@ int iommu_detach(uint32_t sbdf)
 
     spin_lock(&iommu.dev_lock);
     dev = iommu_find_device(sbdf, 0);
-    if (dev && dev->owner)
+    if (dev && dev->attached)
         err = detach_locked(dev);
     spin_unlock(&iommu.dev_lock);
     if (err == -EIO)
@@ -185,7 +299,7 @@ void iommu_domain_destroy(struct iommu_domain *d)
 
     spin_lock(&iommu.dev_lock);
     for (unsigned i = 0; i < iommu.nr_devs; i++)
-        if (iommu.dev[i].owner == d && detach_locked(&iommu.dev[i]))
+        if (iommu.dev[i].owner == d && iommu.dev[i].attached && detach_locked(&iommu.dev[i]))
             clean = false;
     ASSERT(!d->nr_devices);
     /* a tag that a failed unit may still have in its cache is not given to another domain */
@@ -286,12 +400,24 @@ void iommu_call_quarantined(uint32_t sbdf, const char *why)
         iommu.hooks.quarantined(sbdf, why);
 }
 
-int iommu_quarantine_locked(struct iommu_device *dev, const char *why)
+static int quarantine_one_id(struct iommu_device *dev, const char *why)
 {
-    ASSERT(spin_is_locked(&iommu.dev_lock));
     set_state(dev, IOMMU_DEV_QUARANTINED);
     strlcpy(dev->why, why, sizeof(dev->why));
     return block(dev, true);
+}
+
+int iommu_quarantine_locked(struct iommu_device *dev, const char *why)
+{
+    int err = quarantine_one_id(dev, why), one;
+
+    ASSERT(spin_is_locked(&iommu.dev_lock));
+    /* Its requests come under these too; whoever shares them is cut off with it. */
+    for (unsigned n = 0; dev->attached && n < dev->nr_aliases; n++) {
+        one = quarantine_one_id(alias_of(dev, n), why);
+        err = err ? err : one;
+    }
+    return err;
 }
 
 int iommu_quarantine(uint32_t sbdf, const char *why)
@@ -311,19 +437,33 @@ int iommu_quarantine(uint32_t sbdf, const char *why)
     return err;
 }
 
+/* dev_lock held. */
+static int release_locked(struct iommu_device *dev)
+{
+    int err;
+
+    if (dev->state != IOMMU_DEV_QUARANTINED)
+        return -ENODEV;
+    err = dev->owner ? point_to_owner(dev) : block(dev, false);
+    if (err)
+        return err;
+    set_state(dev, dev->owner ? IOMMU_DEV_ATTACHED : IOMMU_DEV_BLOCKED);
+    dev->why[0] = '\0';
+    return 0;
+}
+
 int iommu_release(uint32_t sbdf)
 {
     struct iommu_device *dev;
-    int err = -ENODEV;
+    int err = -ENODEV, one;
 
     spin_lock(&iommu.dev_lock);
     dev = iommu_find_device(sbdf, 0);
-    if (dev && dev->state == IOMMU_DEV_QUARANTINED) {
-        err = dev->owner ? point_to_owner(dev) : block(dev, false);
-        if (!err) {
-            set_state(dev, dev->owner ? IOMMU_DEV_ATTACHED : IOMMU_DEV_BLOCKED);
-            dev->why[0] = '\0';
-        }
+    if (dev)
+        err = release_locked(dev);
+    for (unsigned n = 0; dev && n < dev->nr_aliases; n++) {
+        one = release_locked(alias_of(dev, n));
+        err = one && one != -ENODEV ? one : err;
     }
     spin_unlock(&iommu.dev_lock);
     return err;
@@ -382,6 +522,7 @@ bool iommu_device_info(unsigned n, struct iommu_dev_info *out)
             .sbdf = dev->sbdf,
             .domid = dev->owner ? dev->owner->domid : IOMMU_DOMID_NONE,
             .unit = dev->unit,
+            .alias = dev->users && !dev->attached,
             .state = dev->state,
             .faults = dev->faults,
             .since_ns = dev->since_ns,

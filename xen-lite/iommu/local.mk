@@ -2,6 +2,7 @@
 iommu_logic = xen-lite/iommu/dmar.c xen-lite/iommu/vtd.c xen-lite/iommu/vtd_root.c \
 	xen-lite/iommu/vtd_inval.c xen-lite/iommu/vtd_ir.c xen-lite/iommu/vtd_fault.c \
 	xen-lite/iommu/iommu.c xen-lite/iommu/iommu_domain.c xen-lite/iommu/iommu_fault.c \
+	xen-lite/iommu/iommu_audit.c \
 	xen-lite/iommu/dmar.h xen-lite/iommu/vtd.h xen-lite/iommu/vtd_regs.h \
 	xen-lite/iommu/iommu.h xen-lite/iommu/internal.h
 hv_sources += $(iommu_logic) xen-lite/iommu/vtd_hw.c

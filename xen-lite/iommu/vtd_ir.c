@@ -92,6 +92,7 @@ int ir_alloc(uint32_t sbdf, struct ir_entry *out)
     memset(out, 0, sizeof(*out));
     if (!iommu_intremap())
         return -EOPNOTSUPP;
+    sbdf = iommu_msi_requester(sbdf);
     u = iommu_unit_of(sbdf);
     return u ? alloc_for(u->id, (uint16_t)sbdf, out) : -ENODEV;
 }

@@ -50,6 +50,7 @@
 #define ECAP_QI     BIT(1)
 #define ECAP_IR     BIT(3)
 #define ECAP_EIM    BIT(4)                                /* 32-bit interrupt destinations */
+#define ECAP_PI     BIT(59)                               /* can post interrupts */
 #define ECAP_IRO(e) ((unsigned)(((e) >> 8) & 0x3ff) * 16) /* offset of the IOTLB registers */
 
 /* 11.4.4: global command and status; the first five are states, the others one-shot commands */

@@ -23,6 +23,9 @@
  * fro. */
 #define MOVE_INTERVAL_NS (100 * NS_PER_MS)
 
+/* Interrupts in a row that nobody claims, before a pin without an owner is masked. */
+#define MAX_UNCLAIMED 1000
+
 /* Messages of a compatibility-format interrupt (SDM vol. 3, 11.11). */
 #define MSI_ADDR_BASE        0xfee00000u
 #define MSI_ADDR_DEST_SHIFT  12
@@ -30,6 +33,8 @@
 
 static spinlock_t girq_list_lock = SPINLOCK_INIT;
 static struct list_head girq_list = LIST_HEAD_INIT(girq_list);
+/* Pins get and lose owners and sharers one at a time. After the vIO-APIC's lock, before those of the list and of sources. */
+static spinlock_t gsi_lock = SPINLOCK_INIT;
 
 static void count(uint64_t *counter)
 {
@@ -53,6 +58,48 @@ static void girq_msi_fire(void *arg)
         count(&g->dropped);
 }
 
+/* Somebody wants the pin's interrupts. Lock held. */
+static bool pin_wanted(const struct girq *g)
+{
+    return !g->masked || g->sharers;
+}
+
+/* Lock held. */
+static void end_service(struct girq *g)
+{
+    g->in_service = false;
+    if (pin_wanted(g))
+        ioapic_unmask(g->gsi);
+}
+
+/*
+ * A shared pin: true if the interrupt is done with. Functions that assert it have been silenced, so the pin may fire again
+ * for the others. What nobody claims is the owner's, or, without one, some device's that nobody drives: after a while the pin
+ * stays masked, or nothing else would run.
+ */
+static bool shared_fire(struct girq *g)
+{
+    bool (*claim)(uint32_t gsi), claimed, owned;
+
+    spin_lock(&g->lock);
+    claim = g->sharers ? g->claim : NULL;
+    spin_unlock(&g->lock);
+    if (!claim)
+        return false;
+    claimed = claim(g->gsi);
+    spin_lock(&g->lock);
+    owned = g->dom && !g->masked;
+    if (claimed)
+        g->unclaimed = 0;
+    if (claimed || (!owned && ++g->unclaimed < MAX_UNCLAIMED))
+        end_service(g);
+    else if (!owned && g->unclaimed == MAX_UNCLAIMED)
+        pr_warn("girq: nobody claims the interrupts of GSI %u; it stays masked", g->gsi);
+    spin_unlock(&g->lock);
+    count(claimed ? &g->injected : &g->dropped);
+    return claimed || !owned;
+}
+
 static void girq_gsi_fire(void *arg)
 {
     struct girq *g = arg;
@@ -68,8 +115,10 @@ static void girq_gsi_fire(void *arg)
         ioapic_mask(g->gsi);
     }
     spin_unlock(&g->lock);
+    if (level && unlikely(READ_ONCE(g->sharers)) && shared_fire(g))
+        return;
     /* Without g's lock: the vIO-APIC takes its own first and then g's. */
-    if (!READ_ONCE(g->dying) && vioapic_host_irq(g->dom, g->gsi, level))
+    if (!READ_ONCE(g->dying) && READ_ONCE(g->dom) && vioapic_host_irq(g->dom, g->gsi, level))
         count(&g->injected);
     else
         count(&g->dropped);
@@ -137,8 +186,27 @@ static void unlink_girq(struct girq *g)
     spin_unlock(&girq_list_lock);
 }
 
+/* The owner's end: the pin stays for those who share it. */
+static bool leave_to_sharers(struct girq *g)
+{
+    bool shared;
+
+    spin_lock(&g->lock);
+    shared = g->kind == GIRQ_GSI && g->sharers && g->dom;
+    if (shared) {
+        WRITE_ONCE(g->dom, NULL);
+        g->masked = true;
+        if (g->in_service)
+            end_service(g);
+    }
+    spin_unlock(&g->lock);
+    return shared;
+}
+
 void girq_destroy(struct girq *g)
 {
+    if (leave_to_sharers(g))
+        return;
     spin_lock(&g->lock);
     WRITE_ONCE(g->dying, true);
     WRITE_ONCE(g->guest_msg, 0);
@@ -164,6 +232,32 @@ void girq_for_each(bool (*fn)(const struct girq *g, void *arg), void *arg)
         if (!fn(g, arg))
             break;
     spin_unlock(&girq_list_lock);
+}
+
+bool girq_of_entry(unsigned unit, unsigned index, struct girq_entry *out)
+{
+    struct girq *g;
+    bool found = false;
+
+    spin_lock(&girq_list_lock);
+    list_for_each_entry (g, &girq_list, link) {
+        spin_lock(&g->lock);
+        found = g->irte.valid && g->irte.unit == unit && g->irte.index == index;
+        if (found) {
+            *out = (struct girq_entry){ .dom = g->dom,
+                                        .sbdf = g->sbdf,
+                                        .sid = g->irte.sid,
+                                        .vector = g->vector,
+                                        .dest = apicid_of_cpu(g->cpu) };
+            ir_inspect(unit, index, &out->present, &out->entry_sbdf, &out->entry_vector,
+                       &out->entry_dest);
+        }
+        spin_unlock(&g->lock);
+        if (found)
+            break;
+    }
+    spin_unlock(&girq_list_lock);
+    return found;
 }
 
 /* ---- messages ---- */
@@ -220,7 +314,7 @@ static int program_msi(struct girq *g)
 }
 
 /* A device may interrupt its guest's vCPUs, and no more: no SMI, INIT or start-up messages. */
-static bool message_allowed(uint64_t addr, uint32_t data)
+bool girq_message_allowed(uint64_t addr, uint32_t data)
 {
     if (addr >> 20 != MSI_ADDR_BASE >> 20)
         return false;
@@ -242,7 +336,7 @@ int girq_msi_bind(struct girq *g, uint64_t guest_addr, uint32_t guest_data)
     int ret = 0;
 
     ASSERT(g->kind == GIRQ_MSI);
-    if (!message_allowed(guest_addr, guest_data))
+    if (!girq_message_allowed(guest_addr, guest_data))
         return -EINVAL;
     known = vapic_msi_cpu(g->dom, guest_addr, guest_data, &cpu);
     spin_lock(&g->lock);
@@ -285,7 +379,37 @@ void girq_retarget(struct girq *g, unsigned cpu)
     spin_unlock(&g->lock);
 }
 
+void girq_follow(struct domain *dom)
+{
+    struct girq *g;
+
+    spin_lock(&girq_list_lock);
+    list_for_each_entry (g, &girq_list, link) {
+        uint64_t addr;
+        uint32_t data;
+        unsigned cpu;
+
+        if (g->dom == dom && g->kind == GIRQ_MSI && girq_guest_message(g, &addr, &data) &&
+            vapic_msi_cpu(dom, addr, data, &cpu) && cpu != READ_ONCE(g->cpu))
+            girq_retarget(g, cpu);
+    }
+    spin_unlock(&girq_list_lock);
+}
+
 /* ---- pins ---- */
+
+/* The source of the pin, NULL if it has none. */
+static struct girq *of_gsi(uint32_t gsi)
+{
+    struct girq *g, *found = NULL;
+
+    spin_lock(&girq_list_lock);
+    list_for_each_entry (g, &girq_list, link)
+        if (g->kind == GIRQ_GSI && g->gsi == gsi)
+            found = g;
+    spin_unlock(&girq_list_lock);
+    return found;
+}
 
 /* Puts g on the list unless the pin has an owner already. */
 static int link_gsi(struct girq *g)
@@ -303,13 +427,37 @@ static int link_gsi(struct girq *g)
     return ret;
 }
 
-int girq_gsi_bind(struct domain *dom, uint32_t gsi, bool level, bool active_low, struct girq **out)
+/* A pin that only sharers have had so far gets an owner, who programmes it as it wants. */
+static int adopt(struct girq *g, struct domain *dom, bool level, bool active_low)
 {
-    struct girq *g;
+    int ret = 0;
+
+    spin_lock(&g->lock);
+    if (g->level != level || g->active_low != active_low)
+        ret = ioapic_route(g->gsi, g->cpu, g->vector, level, active_low);
+    if (!ret) {
+        g->level = level;
+        g->active_low = active_low;
+        g->unclaimed = 0;
+        end_service(g);
+        WRITE_ONCE(g->dom, dom);
+    }
+    spin_unlock(&g->lock);
+    return ret;
+}
+
+static int bind_locked(struct domain *dom, uint32_t gsi, bool level, bool active_low,
+                       struct girq **out)
+{
+    struct girq *g = of_gsi(gsi);
     int ret;
 
     if (ioapic_is_reserved(gsi))
         return -EBUSY;
+    if (g && !READ_ONCE(g->dom)) {
+        *out = g;
+        return adopt(g, dom, level, active_low);
+    }
     g = girq_new(GIRQ_GSI, dom);
     if (!g)
         return -ENOMEM;
@@ -338,6 +486,82 @@ fail:
     return ret;
 }
 
+int girq_gsi_bind(struct domain *dom, uint32_t gsi, bool level, bool active_low, struct girq **out)
+{
+    int ret;
+
+    spin_lock(&gsi_lock);
+    ret = bind_locked(dom, gsi, level, active_low, out);
+    spin_unlock(&gsi_lock);
+    return ret;
+}
+
+static int share_locked(uint32_t gsi, bool active_low, bool (*claim)(uint32_t gsi))
+{
+    struct girq *g = of_gsi(gsi);
+    int ret = g ? 0 : bind_locked(NULL, gsi, true, active_low, &g);
+
+    if (ret)
+        return ret;
+    spin_lock(&g->lock);
+    if (!g->level)
+        ret = -EBUSY;
+    if (!ret) {
+        g->claim = claim;
+        g->sharers++;
+        g->unclaimed = 0;
+        /* Whoever asserts it says so at once. */
+        if (!g->in_service || !g->dom)
+            end_service(g);
+    }
+    spin_unlock(&g->lock);
+    return ret;
+}
+
+int girq_gsi_share(uint32_t gsi, bool active_low, bool (*claim)(uint32_t gsi))
+{
+    int ret;
+
+    spin_lock(&gsi_lock);
+    ret = share_locked(gsi, active_low, claim);
+    spin_unlock(&gsi_lock);
+    return ret;
+}
+
+/* A source without owner and sharers, off the list and its pin, to be freed; NULL: somebody is left. */
+static struct girq *unshare_locked(uint32_t gsi)
+{
+    struct girq *g = of_gsi(gsi);
+    bool unused;
+
+    if (!g)
+        return NULL;
+    spin_lock(&g->lock);
+    g->sharers--;
+    unused = !g->sharers && !g->dom;
+    if (!pin_wanted(g))
+        ioapic_mask(gsi);
+    spin_unlock(&g->lock);
+    if (!unused)
+        return NULL;
+    unlink_girq(g);
+    ioapic_release(gsi);
+    return g;
+}
+
+void girq_gsi_unshare(uint32_t gsi)
+{
+    struct girq *g;
+
+    spin_lock(&gsi_lock);
+    g = unshare_locked(gsi);
+    spin_unlock(&gsi_lock);
+    if (!g)
+        return;
+    irq_free_vector(g->cpu, g->vector);
+    xfree(g);
+}
+
 int girq_gsi_set_trigger(struct girq *g, bool level, bool active_low)
 {
     int ret = 0;
@@ -351,7 +575,7 @@ int girq_gsi_set_trigger(struct girq *g, bool level, bool active_low)
         if (!ret) {
             g->level = level;
             g->active_low = active_low;
-            g->in_service = false;
+            end_service(g);
         }
     }
     spin_unlock(&g->lock);
@@ -363,7 +587,8 @@ void girq_gsi_mask(struct girq *g)
     ASSERT(g->kind == GIRQ_GSI);
     spin_lock(&g->lock);
     g->masked = true;
-    ioapic_mask(g->gsi);
+    if (!pin_wanted(g))
+        ioapic_mask(g->gsi);
     spin_unlock(&g->lock);
 }
 
@@ -382,10 +607,8 @@ void girq_eoi(struct girq *g)
     ASSERT(g->kind == GIRQ_GSI);
     spin_lock(&g->lock);
     if (g->in_service) {
-        g->in_service = false;
         g->eois++;
-        if (!g->masked)
-            ioapic_unmask(g->gsi);
+        end_service(g);
     }
     spin_unlock(&g->lock);
 }

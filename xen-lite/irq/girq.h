@@ -52,6 +52,14 @@ struct girq {
      */
     uint64_t guest_msg;
 
+    /*
+     * GIRQ_GSI: functions of guests that may assert the pin beside what the owner has on it. dom is NULL where they are all
+     * there is.
+     */
+    unsigned sharers;
+    bool (*claim)(uint32_t gsi);
+    unsigned unclaimed;    /* in a row, without an owner to ask */
+
     uint64_t raised;       /* host interrupts */
     uint64_t injected;     /* those that reached at least one vLAPIC or vIO-APIC pin */
     uint64_t dropped;      /* those that did not: unbound, or nobody accepted the destination */
@@ -76,6 +84,9 @@ int girq_msi_create(struct domain *dom, uint32_t sbdf, struct girq **out);
  * window or the delivery mode is not one that a device may use (nothing changes then).
  */
 int girq_msi_bind(struct girq *g, uint64_t guest_addr, uint32_t guest_data);
+
+/* Whether a guest's device may send this message: an interrupt or NMI for its local APICs. */
+bool girq_message_allowed(uint64_t addr, uint32_t data);
 
 /* Messages are counted and dropped until the next bind. */
 void girq_msi_unbind(struct girq *g);
@@ -107,11 +118,27 @@ void girq_gsi_unmask(struct girq *g);
 void girq_eoi(struct girq *g);
 
 /*
+ * One more function of a guest may assert the pin, which is unmasked from now on: at each interrupt `claim` (the same for all) is
+ * asked first, without a lock. It silences functions that assert the pin and says whether there were any; only if there were
+ * none is the interrupt the owner's. The owner keeps the pin, and can still take it when it has none. 0 or the errors of
+ * girq_gsi_bind().
+ */
+int girq_gsi_share(uint32_t gsi, bool active_low, bool (*claim)(uint32_t gsi));
+/* One less. */
+void girq_gsi_unshare(uint32_t gsi);
+
+/*
  * The destination vCPU runs on `cpu` now: moves the host side there if that is possible at the
  * moment.  Only a bound GIRQ_MSI with remapping moves here; delivery works from any CPU, this saves
  * a kick.
  */
 void girq_retarget(struct girq *g, unsigned cpu);
+
+/*
+ * vCPUs of `dom` have moved to other CPUs: girq_retarget() for each of its messages that has one
+ * destination.  Takes the list's lock, for as long as it takes to walk it.
+ */
+void girq_follow(struct domain *dom);
 
 /*
  * Ends it: no delivery after this returns.  The device must have been told to be silent (masked, or
@@ -124,6 +151,20 @@ void girq_destroy(struct girq *g);
  * destroy one. */
 void girq_for_each(bool (*fn)(const struct girq *g, void *arg), void *arg);
 
+/* What a source of messages says of its remapping entry, and what the entry says, at one moment. */
+struct girq_entry {
+    struct domain *dom; /* to compare, not to follow */
+    uint32_t sbdf;      /* the function that it is for */
+    uint16_t sid;       /* the requester that it was allocated for */
+    uint8_t vector;
+    uint32_t dest;      /* APIC id */
+    bool present;       /* in the unit's table */
+    uint32_t entry_sbdf, entry_dest;
+    uint8_t entry_vector;
+};
+/* Fills *out for the source that has this entry; false when there is none. */
+bool girq_of_entry(unsigned unit, unsigned index, struct girq_entry *out);
+
 /* ---- what the guest's side provides (vdev/vlapic.c, vdev/vioapic.c) ---- */
 
 /* Delivers a message to the domain's local APICs; how many accepted it.  Any CPU, interrupts off.
@@ -131,6 +172,8 @@ void girq_for_each(bool (*fn)(const struct girq *g, void *arg), void *arg);
 unsigned vapic_deliver_msi(struct domain *dom, uint64_t addr, uint32_t data);
 /* True and *cpu if the message has exactly one destination and its vCPU has a physical CPU. */
 bool vapic_msi_cpu(struct domain *dom, uint64_t addr, uint32_t data, unsigned *cpu);
+/* False for a message that no local APIC of the domain can ever receive: one for an id that does not exist. */
+bool vapic_msi_possible(struct domain *dom, uint64_t addr, uint32_t data);
 /* The physical pin fired: raises the virtual one.  How many local APICs accepted it. */
 unsigned vioapic_host_irq(struct domain *dom, uint32_t gsi, bool level);
 

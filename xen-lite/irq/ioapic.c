@@ -315,6 +315,41 @@ void ioapic_release(uint32_t gsi)
     spin_unlock(&io->lock);
 }
 
+/* Lock held. */
+static bool pin_agrees(const struct ioapic_pin *p)
+{
+    bool present;
+    uint32_t sbdf, dest;
+    uint8_t vector;
+
+    return ir_inspect(p->ir.unit, p->ir.index, &present, &sbdf, &vector, &dest) &&
+           (uint16_t)sbdf == p->ir.sid &&
+           (!present || (vector == p->vector && dest == apicid_of_cpu(p->cpu)));
+}
+
+bool ioapic_of_entry(unsigned unit, unsigned index, uint32_t *gsi, uint16_t *sid, bool *agrees)
+{
+    bool found = false;
+
+    for (unsigned i = 0; i < nr_ioapics && !found; i++) {
+        struct ioapic *io = &ioapics[i];
+
+        spin_lock(&io->lock);
+        for (unsigned pin = 0; pin < io->info.nr_pins && !found; pin++) {
+            const struct ioapic_pin *p = &io->pin[pin];
+
+            found = p->ir.valid && p->ir.unit == unit && p->ir.index == index;
+            if (!found)
+                continue;
+            *gsi = io->info.gsi_base + pin;
+            *sid = p->ir.sid;
+            *agrees = pin_agrees(p);
+        }
+        spin_unlock(&io->lock);
+    }
+    return found;
+}
+
 static void set_mask(uint32_t gsi, bool masked)
 {
     unsigned pin;

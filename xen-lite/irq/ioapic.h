@@ -63,6 +63,12 @@ bool ioapic_is_reserved(uint32_t gsi);
 int ioapic_route(uint32_t gsi, unsigned cpu, uint8_t vector, bool level, bool active_low);
 void ioapic_release(uint32_t gsi);
 
+/*
+ * The pin that has this remapping entry: its GSI, the requester id that it was allocated for, and
+ * whether the entry says what the pin's route does.  False: none has it.
+ */
+bool ioapic_of_entry(unsigned unit, unsigned index, uint32_t *gsi, uint16_t *sid, bool *agrees);
+
 /* Both do nothing for a GSI that is not routed. */
 void ioapic_mask(uint32_t gsi);
 void ioapic_unmask(uint32_t gsi);

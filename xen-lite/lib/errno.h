@@ -12,6 +12,7 @@
 #define XEN_ERRNO(name, value) name = value,
 enum errno_value {
 #include <xen/errno.h>
+    ESTALE = 116,  /* Linux's number, which the public header lacks: for xen-lite's own calls */
     ERESTART = 85, /* between the hypervisor's parts only: "call me again", never shown to a guest */
 };
 #endif

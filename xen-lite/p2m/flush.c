@@ -12,6 +12,7 @@ void p2m_write(struct p2m *p2m, uint64_t *entry, uint64_t value)
      * operations.
      */
     __atomic_store_n(entry, value, __ATOMIC_SEQ_CST);
+    p2m->nr_writes++;
     if (p2m->hooks->sync_entry)
         p2m->hooks->sync_entry(p2m, entry, sizeof(*entry));
 }

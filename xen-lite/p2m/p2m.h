@@ -111,6 +111,7 @@ struct p2m {
     uint64_t leaves[3];            /* leaf entries of 4 KiB, 2 MiB, 1 GiB */
     /* Since creation. */
     uint64_t nr_splits, nr_merges, nr_cpu_flushes, nr_iommu_flushes;
+    uint64_t nr_writes; /* of live entries */
     const struct p2m_hooks *hooks;
     struct p2m_pending pending;
 };
@@ -223,7 +224,45 @@ static inline bool p2m_type_writable(enum p2m_type t)
 
 const char *p2m_type_name(enum p2m_type type);
 
-/* p2m/audit.c: what p2m_audit() found. The first breach is described; counts are of all. */
+/* ---- p2m/audit.c ---- */
+
+enum p2m_breach {
+    P2M_BREACH_HYPERVISOR, /* shows a frame that is free or the hypervisor's */
+    P2M_BREACH_OWNER,      /* shows as the domain's memory what is not */
+    P2M_BREACH_FORM,       /* an entry or a table that this code does not write */
+};
+
+/* A leaf, or 512 frames of a larger one: [gfn, gfn + nr) shows [mfn, mfn + nr). */
+struct p2m_piece {
+    uint64_t gfn, mfn, nr;
+    uint64_t entry; /* of the leaf */
+    enum p2m_type type;
+    unsigned order; /* of the leaf */
+    bool first;     /* in it */
+};
+
+/* Told with the lock held; must not call back into this p2m. */
+struct p2m_audit_ops {
+    bool (*leaf)(void *arg, const struct p2m_piece *piece); /* false: the part ends behind it */
+    /* `frames` of such a piece, beginning at gfn, or one entry. */
+    void (*breach)(void *arg, enum p2m_breach what, uint64_t gfn, uint64_t mfn, uint64_t entry,
+                   uint64_t frames, const char *reason);
+    void (*table)(void *arg, uint64_t mfn); /* a table that is walked */
+};
+
+/*
+ * Walks a part of the live table from gfn on, entry by entry: every table is a PAGE_P2M frame, every
+ * entry is well formed, no leaf shows a frame that is free or the hypervisor's, memory leaves show
+ * frames that the domain owns. Ends after `budget` entries and frames, roughly. Returns the gfn to
+ * go on from, INVALID_GFN at the end. Takes the lock.
+ */
+uint64_t p2m_audit_part(struct p2m *p2m, uint64_t gfn, uint64_t budget,
+                        const struct p2m_audit_ops *ops, void *arg);
+
+/* Flushes that are due and were not made; NULL: none. With nothing else going on, there are none. */
+const char *p2m_audit_flushed(struct p2m *p2m);
+
+/* What p2m_audit() found. The first breach is described; counts are of all. */
 struct p2m_audit {
     uint64_t leaves[3], frames[P2M_NR_TYPES], tables;
     uint64_t breaches;
@@ -231,11 +270,23 @@ struct p2m_audit {
     const char *reason; /* of the first breach; NULL when there is none */
 };
 /*
- * Walks the live table entry by entry: every table is a PAGE_P2M frame, every entry is well formed,
- * no leaf shows a frame that is free or the hypervisor's (A1), RAM leaves show frames owned by the
- * domain, and counters agree. Holds the lock throughout: for tests and the audit call on a paused
- * domain. Returns breaches.
+ * Whether the books agree with what a walk in parts has seen (leaves, frames, tables); true also when
+ * live entries were written since nr_writes was `writes`. Takes the lock.
+ */
+bool p2m_audit_agrees(struct p2m *p2m, const struct p2m_audit *seen, uint64_t writes);
+
+/*
+ * The whole table at once, and whether counters agree with it. Holds the lock throughout: for tests.
+ * Returns breaches.
  */
 uint64_t p2m_audit(struct p2m *p2m, struct p2m_audit *result);
+
+struct p2m_step {
+    uint64_t table; /* mfn */
+    uint64_t entry;
+    unsigned index, level;
+};
+/* The entries that lead to gfn, from level 4 down. Returns how many. Takes the lock. */
+unsigned p2m_explain(struct p2m *p2m, uint64_t gfn, struct p2m_step step[P2M_LEVELS]);
 
 #endif

@@ -30,7 +30,7 @@ static inline bool may_run(const struct vcpu *v)
     const struct sched_vcpu *s = &v->sched;
 
     return v->initialised && !READ_ONCE(s->blocked) && !READ_ONCE(s->down) && !READ_ONCE(s->hold) &&
-           !READ_ONCE(v->wait_for_sipi);
+           !READ_ONCE(s->waiting) && !READ_ONCE(v->wait_for_sipi);
 }
 
 /* Makes a CPU look at its run queue: at its next turn, which an interrupt brings about if it is in the guest or idle. */

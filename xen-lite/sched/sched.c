@@ -72,7 +72,8 @@ int sched_state(const struct vcpu *v)
     if (!v->initialised || READ_ONCE(v->sched.down) || READ_ONCE(v->sched.hold) ||
         READ_ONCE(v->wait_for_sipi))
         return RUNSTATE_offline;
-    return READ_ONCE(v->sched.blocked) ? RUNSTATE_blocked : RUNSTATE_runnable;
+    return READ_ONCE(v->sched.blocked) || READ_ONCE(v->sched.waiting) ? RUNSTATE_blocked
+                                                                       : RUNSTATE_runnable;
 }
 
 void vcpu_wake(struct vcpu *v)
@@ -104,6 +105,18 @@ void vcpu_block(struct vcpu *v)
         WRITE_ONCE(v->sched.blocked, false);
     else
         this_cpu()->resched = true;
+}
+
+void vcpu_wait(struct vcpu *v)
+{
+    WRITE_ONCE(v->sched.waiting, true);
+    this_cpu()->resched = true;
+}
+
+void vcpu_wait_end(struct vcpu *v)
+{
+    __atomic_store_n(&v->sched.waiting, false, __ATOMIC_RELEASE);
+    sched_place(v, true);
 }
 
 void vcpu_yield(struct vcpu *v)
@@ -336,6 +349,12 @@ static void schedule(struct percpu *p)
     spin_unlock(&rq->lock);
     if (homeless)
         sched_place(prev, false);
+    if (next && unlikely(next->sched.followed != next->sched.migrations)) {
+        uint64_t migrations = next->sched.migrations;
+
+        if (vcpu_moved(next))
+            next->sched.followed = migrations;
+    }
 }
 
 /* Between two pieces of work of an idle CPU: interrupts are taken, and whatever they bring comes first. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Which vCPU runs on which CPU. Each CPU has a run queue (sched/fair.h orders it); a vCPU is running, runnable, blocked (HLT,
- * poll), or held (paused, not started). Nothing waits on a stack: functions here change states, the CPU's loop acts on them
+ * poll), waiting (for a device model), or held (paused, not started). Nothing waits on a stack: functions here change states, the CPU's loop acts on them
  * at its next turn.
  *
  * A vCPU stays on its CPU until that is busy with another when it wakes up, until its affinity forbids it, or until an
@@ -31,16 +31,24 @@ struct sched_vcpu {
     bool running;              /* its state is loaded on that CPU; atomic for readers */
     bool blocked;              /* waits for an event; atomic */
     bool yielded;              /* lets the next one go first at the next turn */
+    bool waiting;              /* for a device model's answer, whatever else happens; atomic */
     bool down;                 /* offline: HLT with interrupts off, VCPUOP_down; atomic */
     unsigned hold;             /* reasons to hold it back: pauses; atomic */
     uint64_t since;            /* ns; up to when its running time has been charged */
     uint64_t migrations;       /* changes of cpu since creation */
+    uint64_t followed;         /* of these, what its devices' interrupts have been told of; its CPU's own */
     uint64_t runs;             /* times it was put on a CPU */
     uint64_t interruptions;    /* times it wanted to go on and the scheduler looked who is next: an exit each */
     uint64_t slices;           /* of them, those at the end of its slice */
     DECLARE_BITMAP(affinity, MAX_CPUS); /* where it may run */
     DECLARE_BITMAP(soft, MAX_CPUS);     /* where it should run, if there is a choice */
 };
+
+/*
+ * Implemented by the domain layer: v has moved to this CPU, and its devices' interrupts may follow. Called without locks. False: not
+ * now, ask again at its next turn.
+ */
+bool vcpu_moved(struct vcpu *v);
 
 void sched_init_cpu(unsigned cpu);
 /* Assigns the vCPU to a CPU, held back once (sched_unhold lets it run); it may run anywhere, with normal weight. */
@@ -58,6 +66,12 @@ void vcpu_kick(struct vcpu *v);
 void vcpu_wake(struct vcpu *v);
 /* v (the caller's current) runs no further than its next turn until vcpu_kick finds something or vcpu_wake comes. */
 void vcpu_block(struct vcpu *v);
+/*
+ * v (the caller's current) runs no further than its next turn until vcpu_wait_end(): no event, and no interrupt, lets it
+ * run before that.
+ */
+void vcpu_wait(struct vcpu *v);
+void vcpu_wait_end(struct vcpu *v);
 void vcpu_yield(struct vcpu *v);
 /* v is offline until vcpu_wake or SIPI. */
 void vcpu_set_down(struct vcpu *v);

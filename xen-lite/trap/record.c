@@ -12,6 +12,7 @@
 #include "lib/printf.h"
 #include "lib/spinlock.h"
 #include "lib/string.h"
+#include "lib/time.h"
 #include "mm/heap.h"
 #include "trap/rules.h"
 #include "trap/trap.h"
@@ -23,9 +24,12 @@ struct record_cpu {
     uint64_t head, tail;      /* written, read; both only grow */
     uint64_t lost;
     uint32_t note_sbdf;
-    uint16_t note_reg, note_handler;
-    bool noted;
+    uint32_t note_reg;
+    uint16_t note_handler;
+    uint8_t note_kind; /* RECORD_*, or NOTHING_NOTED */
 } __aligned(64);
+
+#define NOTHING_NOTED 0xff
 
 bool record_listening;
 
@@ -33,6 +37,8 @@ struct record_last_ring record_last_ring[MAX_CPUS];
 
 static struct record_cpu cpus[MAX_CPUS];
 static spinlock_t reader_lock = SPINLOCK_INIT; /* start, stop and read */
+static uint64_t session;                       /* the last one's token; under reader_lock */
+static uint64_t last_read_ns;                  /* by anybody, or the start */
 
 static struct trap_record denials[RECORD_DENIALS];
 static uint64_t nr_denials;
@@ -42,12 +48,17 @@ static const char *handler_names[RECORD_MAX_HANDLERS] = { "none" };
 static unsigned nr_handlers = 1;
 static spinlock_t handler_lock = SPINLOCK_INIT;
 
-int record_start(void)
+static bool reader_gone(void)
+{
+    return now_ns() - READ_ONCE(last_read_ns) > RECORD_PATIENCE_NS;
+}
+
+int record_start(uint64_t *token)
 {
     int rc = 0;
 
     spin_lock(&reader_lock);
-    if (record_listening)
+    if (record_listening && !reader_gone())
         rc = -EBUSY;
     for (unsigned i = 0; i < nr_cpus && !rc; i++) {
         if (!cpus[i].ring)
@@ -58,37 +69,70 @@ int record_start(void)
         cpus[i].tail = __atomic_load_n(&cpus[i].head, __ATOMIC_ACQUIRE);
         __atomic_store_n(&cpus[i].lost, 0, __ATOMIC_RELAXED);
     }
-    if (!rc)
+    if (!rc) {
+        *token = ++session;
+        WRITE_ONCE(last_read_ns, now_ns());
         __atomic_store_n(&record_listening, true, __ATOMIC_RELEASE);
+    }
     spin_unlock(&reader_lock);
     return rc;
 }
 
-void record_stop(void)
+int record_stop(uint64_t token)
 {
+    int rc = -ESTALE;
+
     spin_lock(&reader_lock);
-    WRITE_ONCE(record_listening, false);
+    if (token == session && record_listening) {
+        WRITE_ONCE(record_listening, false);
+        rc = 0;
+    }
     spin_unlock(&reader_lock);
+    return rc;
 }
 
-unsigned record_read(unsigned cpu, struct trap_record *out, unsigned max, uint64_t *lost)
+/* reader_lock held. */
+static unsigned take(struct record_cpu *c, struct trap_record *out, unsigned max)
 {
-    struct record_cpu *c;
-    uint64_t head;
+    uint64_t head = __atomic_load_n(&c->head, __ATOMIC_ACQUIRE);
     unsigned n = 0;
 
-    if (cpu >= nr_cpus)
-        return 0;
-    c = &cpus[cpu];
-    spin_lock(&reader_lock);
-    head = __atomic_load_n(&c->head, __ATOMIC_ACQUIRE);
     for (uint64_t t = c->tail; c->ring && t != head && n < max; t++)
         out[n++] = c->ring[t & (RECORD_RING - 1)];
     /* The slots are the writer's again only after they were copied. */
     __atomic_store_n(&c->tail, c->tail + n, __ATOMIC_RELEASE);
-    *lost += __atomic_exchange_n(&c->lost, 0, __ATOMIC_RELAXED);
-    spin_unlock(&reader_lock);
     return n;
+}
+
+int record_read(uint64_t token, unsigned cpu, struct trap_record *out, unsigned max, unsigned *nr,
+                uint64_t *lost)
+{
+    int rc = 0;
+
+    *nr = 0;
+    *lost = 0;
+    if (cpu >= nr_cpus)
+        return -EINVAL;
+    spin_lock(&reader_lock);
+    if (token != session) {
+        rc = -ESTALE;
+    } else {
+        WRITE_ONCE(last_read_ns, now_ns());
+        *nr = take(&cpus[cpu], out, max);
+        *lost = __atomic_exchange_n(&cpus[cpu].lost, 0, __ATOMIC_RELAXED);
+        if (!*nr && !*lost && max && !record_listening)
+            rc = -ESTALE;
+    }
+    spin_unlock(&reader_lock);
+    return rc;
+}
+
+/* The ring is full: usually its reader is slow, sometimes nobody will ever come. */
+static __attribute__((noinline)) void lose(struct record_cpu *c)
+{
+    __atomic_fetch_add(&c->lost, 1, __ATOMIC_RELAXED);
+    if (reader_gone())
+        WRITE_ONCE(record_listening, false);
 }
 
 void record_write(const struct trap_record *rec)
@@ -97,37 +141,37 @@ void record_write(const struct trap_record *rec)
 
     if (!c->ring)
         return;
-    if (c->head - __atomic_load_n(&c->tail, __ATOMIC_ACQUIRE) >= RECORD_RING) {
-        __atomic_fetch_add(&c->lost, 1, __ATOMIC_RELAXED);
+    if (unlikely(c->head - __atomic_load_n(&c->tail, __ATOMIC_ACQUIRE) >= RECORD_RING)) {
+        lose(c);
         return;
     }
     c->ring[c->head & (RECORD_RING - 1)] = *rec;
     __atomic_store_n(&c->head, c->head + 1, __ATOMIC_RELEASE);
 }
 
-void record_annotate(uint32_t sbdf, uint16_t reg, uint16_t handler)
+void record_annotate(unsigned kind, uint32_t sbdf, uint32_t reg, uint16_t handler)
 {
     struct record_cpu *c = &cpus[cpu_id()];
 
     c->note_sbdf = sbdf;
     c->note_reg = reg;
     c->note_handler = handler;
-    c->noted = true;
+    c->note_kind = (uint8_t)kind;
 }
 
 void record_begin(void)
 {
-    cpus[cpu_id()].noted = false;
+    cpus[cpu_id()].note_kind = NOTHING_NOTED;
 }
 
 void record_take_annotation(struct trap_record *rec)
 {
     struct record_cpu *c = &cpus[cpu_id()];
 
-    if (!c->noted)
+    if (c->note_kind == NOTHING_NOTED)
         return;
-    c->noted = false;
-    rec->kind = RECORD_CONFIG;
+    rec->kind = c->note_kind;
+    c->note_kind = NOTHING_NOTED;
     rec->sbdf = c->note_sbdf;
     rec->addr = c->note_reg;
     if (c->note_handler)
@@ -214,6 +258,11 @@ uint16_t trap_handler_id(const char *name)
     }
     spin_unlock(&handler_lock);
     return (uint16_t)i;
+}
+
+unsigned trap_nr_handlers(void)
+{
+    return READ_ONCE(nr_handlers);
 }
 
 const char *trap_handler_name(uint16_t id)

@@ -7,6 +7,7 @@
 #ifndef XL_TRAP_RECORD_H
 #define XL_TRAP_RECORD_H
 
+#include "lib/time.h"
 #include "lib/types.h"
 
 /* record.kind; MMIO and PIO as in enum trap_kind. */
@@ -15,11 +16,13 @@ enum {
     RECORD_PIO = 1,
     RECORD_CONFIG = 2, /* addr is the register, sbdf the function */
     RECORD_DENY = 3,   /* rule, addr and value are the operands */
+    RECORD_MSIX = 4,   /* addr is the offset in the MSI-X table, sbdf the function */
+    RECORD_DECIDE = 5, /* a device model's decision on what was forwarded: reason, ns is the wait */
 };
 
 #define RECORD_NO_VCPU 0xffffu
 
-/* Fixed layout: readers outside of the hypervisor parse it. */
+/* Fixed layout, that of struct xenlite_trap_record: readers outside of the hypervisor parse it. */
 struct trap_record {
     uint64_t time;  /* ns since boot, start of the access */
     uint64_t addr;  /* gpa, port, register, or first operand */
@@ -34,7 +37,7 @@ struct trap_record {
     uint8_t size;        /* bytes */
     uint8_t write;       /* 1: write */
     uint8_t disposition; /* enum trap_result */
-    uint32_t reserved;
+    uint32_t reason;     /* of RECORD_DECIDE: the device model's own number */
 };
 
 #define RECORD_LAST         16   /* accesses a CPU remembers for a panic */
@@ -45,23 +48,31 @@ struct trap_record {
 /* True while somebody listens: the hot path looks at nothing else. */
 extern bool record_listening;
 
+/* A listener that has not read for so long has gone. */
+#define RECORD_PATIENCE_NS (10 * NS_PER_SEC)
+
 /*
- * Starts writing, into empty rings.  Their memory is allocated at the first start and kept.  0,
- * -EBUSY (somebody listens already), -ENOMEM.
+ * Starts writing, into empty rings; *token names this session.  Their memory is allocated at the
+ * first start and kept.  0, -EBUSY (somebody listens already, and reads), -ENOMEM.
  */
-int record_start(void);
-/* Ends it.  What the rings hold can be read until the next start. */
-void record_stop(void);
+int record_start(uint64_t *token);
+/* Ends it.  What the rings hold can be read until the next start.  0 or -ESTALE: another session. */
+int record_stop(uint64_t token);
 /*
- * Takes up to `max` records of a CPU out of its ring, oldest first; returns how many, and adds to
- * *lost those that found the ring full since the last call.  One reader at a time (takes a lock).
+ * Takes up to `max` records of a CPU out of its ring, oldest first; *nr is how many, and *lost those
+ * that found the ring full since the last call.  One reader at a time (takes a lock).  0; -ESTALE:
+ * the session has ended and nothing is left; -EINVAL: no such CPU.
  */
-unsigned record_read(unsigned cpu, struct trap_record *out, unsigned max, uint64_t *lost);
+int record_read(uint64_t token, unsigned cpu, struct trap_record *out, unsigned max, unsigned *nr,
+                uint64_t *lost);
 /* Writes into the running CPU's ring.  Only meaningful while record_listening. */
 void record_write(const struct trap_record *rec);
 
-/* Says what the access under way on this CPU is about; the record of the access takes it over. */
-void record_annotate(uint32_t sbdf, uint16_t reg, uint16_t handler);
+/*
+ * Says what the access under way on this CPU is about (RECORD_CONFIG or RECORD_MSIX); the record of
+ * the access takes it over.
+ */
+void record_annotate(unsigned kind, uint32_t sbdf, uint32_t reg, uint16_t handler);
 /* Forgets it: an access begins. */
 void record_begin(void);
 /* Takes the annotation into rec and forgets it. */
@@ -113,5 +124,7 @@ void trap_dump_last(void);
  */
 uint16_t trap_handler_id(const char *name);
 const char *trap_handler_name(uint16_t id);
+/* Ids that are in use: 0..n-1. */
+unsigned trap_nr_handlers(void);
 
 #endif

@@ -315,3 +315,49 @@ int pci_scan(void)
         rc = scan_from(roots[i].segment, roots[i].bus);
     return rc;
 }
+
+/* ---- INTx ---- */
+
+uint32_t pci_command_read(struct pci_dev *dev)
+{
+    uint32_t val = pci_conf_read(dev->sbdf, PCI_REG_COMMAND, 2);
+
+    if (!READ_ONCE(dev->intx_held))
+        return val;
+    val &= ~(uint32_t)PCI_COMMAND_NO_INTX;
+    return val | (READ_ONCE(dev->no_intx) ? PCI_COMMAND_NO_INTX : 0);
+}
+
+void pci_command_write(struct pci_dev *dev, uint32_t val)
+{
+    spin_lock(&dev->command_lock);
+    WRITE_ONCE(dev->no_intx, !!(val & PCI_COMMAND_NO_INTX));
+    pci_conf_write(dev->sbdf, PCI_REG_COMMAND, 2, val | (dev->intx_held ? PCI_COMMAND_NO_INTX : 0));
+    spin_unlock(&dev->command_lock);
+}
+
+/* command_lock held. */
+static void put_intx(struct pci_dev *dev, bool off)
+{
+    uint32_t old = pci_conf_read(dev->sbdf, PCI_REG_COMMAND, 2);
+    uint32_t val = off ? old | PCI_COMMAND_NO_INTX : old & ~(uint32_t)PCI_COMMAND_NO_INTX;
+
+    if (val != old)
+        pci_conf_write(dev->sbdf, PCI_REG_COMMAND, 2, val);
+}
+
+void pci_hold_intx(struct pci_dev *dev)
+{
+    spin_lock(&dev->command_lock);
+    WRITE_ONCE(dev->intx_held, true);
+    put_intx(dev, true);
+    spin_unlock(&dev->command_lock);
+}
+
+void pci_release_intx(struct pci_dev *dev)
+{
+    spin_lock(&dev->command_lock);
+    WRITE_ONCE(dev->intx_held, false);
+    put_intx(dev, dev->no_intx);
+    spin_unlock(&dev->command_lock);
+}

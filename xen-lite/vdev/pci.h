@@ -7,6 +7,7 @@
 #define XL_VDEV_PCI_H
 
 #include "lib/list.h"
+#include "lib/spinlock.h"
 #include "lib/types.h"
 #include "vdev/pci_regs.h"
 
@@ -79,7 +80,11 @@ struct pci_dev {
     bool resizable; /* has the resizable BAR capability: sizes may change while decoding is off */
     bool decode;    /* it decodes memory as far as we know; kept by vPCI once it has an owner */
     bool hidden;    /* owned by the hypervisor: no domain gets at it */
+    bool held;      /* changes hands, or is nobody's on purpose: no domain finds it by itself */
     struct domain *owner; /* NULL: nobody; set and cleared by vPCI */
+    spinlock_t command_lock;
+    /* A guest's function: whether INTx is kept off whatever the guest says, and what it says.  command_lock. */
+    bool intx_held, no_intx;
 };
 
 /* ---- raw access; size is 1, 2 or 4, reg aligned to it ---- */
@@ -99,6 +104,21 @@ void pci_conf_write(uint32_t sbdf, unsigned reg, unsigned size, uint32_t val);
 const volatile uint8_t *pci_conf_window(uint32_t sbdf);
 /* True if registers from 256 on can be reached. */
 bool pci_has_ext_config(uint32_t sbdf);
+
+/* Ports of a device's BAR: size 1, 2 or 4. */
+uint32_t pci_port_read(uint16_t port, unsigned size);
+void pci_port_write(uint16_t port, unsigned size, uint32_t val);
+
+/*
+ * The command register of a guest's function as the guest reads and writes it: INTx may be kept off behind its back, while an
+ * interrupt of it is in service, or because its pin leads nowhere.
+ */
+uint32_t pci_command_read(struct pci_dev *dev);
+void pci_command_write(struct pci_dev *dev, uint32_t val);
+/* Keeps INTx off. */
+void pci_hold_intx(struct pci_dev *dev);
+/* The guest's own bit counts again. */
+void pci_release_intx(struct pci_dev *dev);
 
 /* ---- functions ---- */
 
@@ -150,6 +170,8 @@ static inline uint32_t pci_msix_pba_len(const struct pci_msix_info *m)
 volatile uint8_t *pci_window(paddr_t pa, size_t len);
 /* Offset of a capability, 0: none.  Bounded even if the list loops. */
 uint8_t pci_find_cap(uint32_t sbdf, uint8_t id);
+/* Offset of an extended capability, 0: none, or out of reach.  Bounded as well. */
+uint16_t pci_find_ext_cap(uint32_t sbdf, uint16_t id);
 /* Known functions that are hidden. */
 extern unsigned pci_nr_hidden;
 /* Takes a known function out of every domain's reach.  0, -ENODEV, -EBUSY.  At boot. */

@@ -166,6 +166,21 @@ void pci_conf_write(uint32_t sbdf, unsigned reg, unsigned size, uint32_t val)
         port_write(sbdf, reg, size, val);
 }
 
+uint32_t pci_port_read(uint16_t port, unsigned size)
+{
+    return size == 1 ? inb(port) : size == 2 ? inw(port) : inl(port);
+}
+
+void pci_port_write(uint16_t port, unsigned size, uint32_t val)
+{
+    if (size == 1)
+        outb((uint8_t)val, port);
+    else if (size == 2)
+        outw((uint16_t)val, port);
+    else
+        outl(val, port);
+}
+
 const volatile uint8_t *pci_conf_window(uint32_t sbdf)
 {
     return ecam_reg(sbdf, 0);

@@ -216,22 +216,22 @@ static void probe_msi(struct pci_dev *dev)
 }
 
 /* PCIe 5.0, 7.6.2: the list of extended capabilities begins at 256; each takes at least 8 bytes. */
-static bool has_ext_cap(uint32_t sbdf, uint16_t id)
+uint16_t pci_find_ext_cap(uint32_t sbdf, uint16_t id)
 {
     unsigned pos = PCI_CFG_SIZE;
 
     if (!pci_has_ext_config(sbdf))
-        return false;
+        return 0;
     for (unsigned i = 0; i < (PCI_CFG_EXT_SIZE - PCI_CFG_SIZE) / 8 && pos >= PCI_CFG_SIZE; i++) {
         uint32_t cap = pci_conf_read(sbdf, pos, 4);
 
         if (!cap || cap == ~0u)
-            return false;
+            return 0;
         if ((cap & 0xffff) == id)
-            return true;
+            return (uint16_t)pos;
         pos = cap >> 20 & 0xffc;
     }
-    return false;
+    return 0;
 }
 
 static void probe_caps(struct pci_dev *dev)
@@ -243,7 +243,7 @@ static void probe_caps(struct pci_dev *dev)
     if (dev->cap_pcie)
         dev->pcie_type =
             (uint8_t)(pci_conf_read(dev->sbdf, dev->cap_pcie + PCI_EXP_FLAGS, 2) >> 4 & 0xf);
-    dev->resizable = dev->cap_pcie && has_ext_cap(dev->sbdf, PCI_EXT_CAP_REBAR);
+    dev->resizable = dev->cap_pcie && pci_find_ext_cap(dev->sbdf, PCI_EXT_CAP_REBAR);
     probe_msi(dev);
     probe_msix(dev);
 }

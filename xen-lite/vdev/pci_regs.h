@@ -16,6 +16,7 @@
 #define   PCI_COMMAND_MASTER    0x0004
 #define   PCI_COMMAND_NO_INTX   0x0400
 #define PCI_REG_STATUS        0x06
+#define   PCI_STATUS_INTERRUPT  0x0008 /* INTx would be asserted */
 #define   PCI_STATUS_CAP_LIST   0x0010
 #define PCI_REG_CLASS_REV     0x08
 #define PCI_REG_HEADER_TYPE   0x0e
@@ -36,6 +37,9 @@
 #define   PCI_ROM_ENABLE        0x1
 #define   PCI_ROM_MASK          (~0x7ffu)
 #define PCI_REG_CAP_POINTER   0x34
+#define PCI_REG_SUBSYSTEM     0x2c
+#define PCI_REG_INT_LINE      0x3c
+#define PCI_REG_INT_PIN       0x3d
 #define PCI_REG_PRIMARY_BUS   0x18
 #define PCI_REG_SECONDARY_BUS 0x19
 #define PCI_REG_SUBORD_BUS    0x1a
@@ -79,6 +83,31 @@
 #define PCI_EXP_FLAGS      2
 #define PCI_EXP_DEVCAP     4
 #define   PCI_EXP_DEVCAP_FLR (1u << 28)
+#define PCI_EXP_DEVCTL     8
+#define   PCI_EXP_DEVCTL_FLR 0x8000
+#define PCI_EXP_DEVSTA     10
+#define   PCI_EXP_DEVSTA_PENDING 0x0020 /* transactions pending */
+#define PCI_EXP_LNKCTL     16
+#define PCI_EXP_DEVCTL2    40
+#define PCI_EXP_LNKCTL2    48
+
+/* Advanced Features (PCI ECN Advanced Capabilities for Conventional PCI). */
+#define PCI_AF_CAP         3
+#define   PCI_AF_CAP_TP      0x01
+#define   PCI_AF_CAP_FLR     0x02
+#define PCI_AF_CONTROL     4
+#define   PCI_AF_CONTROL_FLR 0x01
+#define PCI_AF_STATUS      5
+#define   PCI_AF_STATUS_PENDING 0x01
+
+/* Power management (PCI Bus Power Management 1.2, 3.2). */
+#define PCI_PM_CONTROL     4
+#define   PCI_PM_STATE_MASK    0x0003
+#define   PCI_PM_NO_SOFT_RESET 0x0008
+#define   PCI_PM_PME_STATUS    0x8000 /* cleared by writing 1 */
+
+#define PCI_REG_BRIDGE_CONTROL 0x3e
+#define   PCI_BRIDGE_RESET       0x0040
 
 #define PCI_EXT_CAP_REBAR 0x15 /* resizable BAR */
 

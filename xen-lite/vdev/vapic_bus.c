@@ -231,3 +231,12 @@ bool vapic_msi_cpu(struct domain *dom, uint64_t addr, uint32_t data, unsigned *c
     *cpu = vcpu_cpu(only->vcpu);
     return true;
 }
+
+bool vapic_msi_possible(struct domain *dom, uint64_t addr, uint32_t data)
+{
+    struct vapic_message m;
+
+    vapic_decode_msi(addr, data, &m);
+    /* Logical ids are the guest's to change at any time. */
+    return !is_unicast(&m) || by_id(domain_vapic(dom), m.dest);
+}

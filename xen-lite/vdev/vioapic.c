@@ -65,6 +65,28 @@ static bool level_line_waits(const struct vioapic_pin *p)
     return p->line && (p->rte & RTE_LEVEL);
 }
 
+static void release_input(struct vioapic *io, unsigned n)
+{
+    io->pin[n].line = false;
+    if (io->ended && n < 32)
+        io->to_ask |= 1u << n;
+}
+
+/* Without the lock: who shares a pin that was released asserts it again. */
+static void ask_sources(struct vioapic *io, uint32_t pins)
+{
+    for (; pins; pins &= pins - 1)
+        io->ended(io->bus->dom, io->gsi_base + (unsigned)__builtin_ctz(pins));
+}
+
+static uint32_t take_to_ask(struct vioapic *io)
+{
+    uint32_t pins = io->to_ask;
+
+    io->to_ask = 0;
+    return pins;
+}
+
 /* ---- the physical pin ---- */
 
 static void connect_pin(struct vioapic *io, unsigned n)
@@ -138,7 +160,7 @@ static void write_rte(struct vioapic *io, unsigned n, bool high, uint32_t val)
         rte &= ~RTE_REMOTE_IRR;
     p->rte = rte;
     if ((old ^ rte) & RTE_LEVEL)
-        p->line = false; /* whatever was known of the input belonged to the other kind of trigger */
+        release_input(io, n); /* whatever was known of it belonged to the other kind of trigger */
     update_host_pin(io, n, old);
     if (level_line_waits(p))
         (void)deliver(io, p);
@@ -166,13 +188,17 @@ int vioapic_mmio_read(struct vioapic *io, uint32_t offset, unsigned size, uint64
 
 int vioapic_mmio_write(struct vioapic *io, uint32_t offset, unsigned size, uint64_t val)
 {
+    uint32_t pins;
+
     spin_lock(&io->lock);
     io->writes++;
     if (offset == IOREGSEL && size <= 4)
         io->select = (uint8_t)val;
     else if (offset == IOWIN && size == 4)
         reg_write(io, io->select, (uint32_t)val);
+    pins = take_to_ask(io);
     spin_unlock(&io->lock);
+    ask_sources(io, pins);
     return 0;
 }
 
@@ -242,13 +268,17 @@ unsigned vioapic_host_irq(struct domain *dom, uint32_t gsi, bool level)
 
 /* The pin's interrupt has ended: a physical pin shows by itself whether it is still asserted. Lock
  * held. */
-static void end_pin(struct vioapic *io, struct vioapic_pin *p)
+static void end_pin(struct vioapic *io, unsigned n)
 {
+    struct vioapic_pin *p = &io->pin[n];
+
     p->rte &= ~RTE_REMOTE_IRR;
     p->eois++;
     if (p->girq) {
         p->line = false;
         girq_eoi(p->girq);
+    } else if (io->ended) {
+        release_input(io, n);
     } else if (level_line_waits(p)) {
         (void)deliver(io, p);
     }
@@ -258,15 +288,18 @@ void vioapic_eoi(struct vapic_bus *bus, uint8_t vector)
 {
     for (uint32_t i = 0; i < bus->nr_vioapics; i++) {
         struct vioapic *io = bus->vioapic[i];
+        uint32_t pins;
 
         spin_lock(&io->lock);
         for (unsigned n = 0; n < io->nr_pins; n++) {
-            struct vioapic_pin *p = &io->pin[n];
+            const struct vioapic_pin *p = &io->pin[n];
 
             if ((uint8_t)p->rte == vector && (p->rte & RTE_REMOTE_IRR))
-                end_pin(io, p);
+                end_pin(io, n);
         }
+        pins = take_to_ask(io);
         spin_unlock(&io->lock);
+        ask_sources(io, pins);
     }
 }
 

@@ -41,6 +41,12 @@ struct vioapic {
     uint8_t id;
     uint8_t select; /* index register */
     bool host;      /* pins connect to the machine's GSIs of the same number */
+    /*
+     * Pins that several sources share (host is false): after the guest's end of an interrupt, or a change of trigger, the
+     * input counts as released, and the sources are asked to assert it again. Called without the lock; NULL: nobody.
+     */
+    void (*ended)(struct domain *dom, uint32_t gsi);
+    uint32_t to_ask; /* pins below 32 for which that is due */
     uint64_t reads, writes;
     struct vioapic_pin *pin; /* nr_pins of them */
 };

@@ -11,6 +11,7 @@
 
 #include "irq/girq.h"
 #include "lib/errno.h"
+#include "vdev/ioreq.h"
 #include "vdev/vpci_engine.h"
 
 static unsigned data_reg(const struct vmsi *m)
@@ -72,30 +73,29 @@ static int bind(struct vpci_dev *vd)
     struct vmsi *m = vd->msi;
     int rc = 0;
 
+    if (m->bound)
+        return 0;
     if (!m->girq)
         rc = girq_msi_create(vd->vpci->domain, vd->hw_sbdf, &m->girq);
     if (!rc)
         rc = girq_msi_bind(m->girq, m->address, m->data);
     if (!rc) {
         m->binds++;
+        m->bound = true;
         return 0;
     }
     m->failed++;
-    return vpci_deny(vd, DENY_MSI_BIND, m->address, m->data);
+    vpci_deny(vd, DENY_MSI_BIND, m->address, m->data);
+    return rc;
 }
 
-/*
- * Makes the device follow what the domain wrote.  A message that cannot be bound changes nothing:
- * the domain may be half way through writing a new one.
- */
-static void update(struct vpci_dev *vd)
+/* The message is bound: the device sends the host's. */
+static void activate(struct vpci_dev *vd)
 {
     struct vmsi *m = vd->msi;
     uint64_t addr;
     uint32_t data;
 
-    if (bind(vd))
-        return;
     girq_message(m->girq, &addr, &data);
     if (m->active && addr == m->hw_address && data == m->hw_data)
         return;
@@ -108,6 +108,54 @@ static void update(struct vpci_dev *vd)
     hw_message(vd);
     hw_enable(vd, true);
     m->active = true;
+}
+
+/*
+ * Makes the device follow what the domain wrote.  A message that cannot be bound changes nothing:
+ * the domain may be half way through writing a new one.  A guest's is the device model's to decide,
+ * which answers with vmsi_bind().
+ */
+static void update(struct vpci_dev *vd)
+{
+    struct vmsi *m = vd->msi;
+
+    if (!m->bound && vd->vpci->policy->asks) {
+        vd->forwarded = ioreq_msi(vd, m->cap + PCI_MSI_CONTROL, m->address, m->data) == TRAP_FORWARD;
+        return;
+    }
+    if (!bind(vd))
+        activate(vd);
+}
+
+int vmsi_bind(struct vpci_dev *vd, uint64_t address, uint32_t data)
+{
+    struct vmsi *m = vd->msi;
+    int rc;
+
+    if (m->address != address || m->data != data)
+        return -ESTALE;
+    rc = bind(vd);
+    if (!rc && m->enabled)
+        activate(vd);
+    return rc;
+}
+
+void vmsi_settle(struct vpci_dev *vd)
+{
+    if (vd->msi->enabled && vd->msi->bound)
+        activate(vd);
+}
+
+void vmsi_unbind(struct vpci_dev *vd)
+{
+    struct vmsi *m = vd->msi;
+
+    m->bound = false;
+    if (m->active)
+        hw_enable(vd, false);
+    m->active = false;
+    if (m->girq)
+        girq_msi_unbind(m->girq);
 }
 
 static uint32_t control_read(struct vpci_dev *vd, const struct vpci_reg *reg)
@@ -132,9 +180,7 @@ static void control_write(struct vpci_dev *vd, const struct vpci_reg *reg, uint3
         update(vd);
     if (!m->enabled) {
         hw_enable(vd, false);
-        m->active = false;
-        if (m->girq)
-            girq_msi_unbind(m->girq);
+        vmsi_unbind(vd);
     }
 }
 
@@ -152,7 +198,10 @@ static void addr_write(struct vpci_dev *vd, const struct vpci_reg *reg, uint32_t
         m->address = (m->address & 0xffffffff) | (uint64_t)val << 32;
     else
         m->address = (m->address & ~0xffffffffULL) | val;
-    if (m->enabled && m->address != old)
+    if (m->address == old)
+        return;
+    m->bound = false;
+    if (m->enabled)
         update(vd);
 }
 
@@ -169,7 +218,10 @@ static void data_write(struct vpci_dev *vd, const struct vpci_reg *reg, uint32_t
 
     (void)reg;
     m->data = (uint16_t)val;
-    if (m->enabled && m->data != old)
+    if (m->data == old)
+        return;
+    m->bound = false;
+    if (m->enabled)
         update(vd);
 }
 

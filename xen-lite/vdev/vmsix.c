@@ -11,6 +11,7 @@
 #include "irq/girq.h"
 #include "lib/errno.h"
 #include "lib/mmio.h"
+#include "vdev/ioreq.h"
 #include "vdev/vpci_engine.h"
 
 static volatile uint8_t *hw_entry(const struct vmsix *m, unsigned i)
@@ -55,52 +56,127 @@ static int bind_here(struct vpci_dev *vd, struct vmsix_entry *e)
     return rc;
 }
 
-/*
- * Who may decide on a new message.  The control domain's is checked and bound here; for a guest the
- * device model would be asked, and would bind it by hypercall.  0: bound.
- */
-static int decide_message(struct vpci_dev *vd, struct vmsix_entry *e)
-{
-    struct vmsix *m = vd->msix;
-
-    if (!bind_here(vd, e)) {
-        m->binds++;
-        return 0;
-    }
-    m->failed++;
-    return vpci_deny(vd, DENY_MSI_BIND, e->address, e->data);
-}
-
-/* Makes the device's entry what the domain's entry asks for. */
-static void update_entry(struct vpci_dev *vd, unsigned i)
+/* Binds the entry's message and gives it to the device, whose entry is masked.  0: bound. */
+static int bind_entry(struct vpci_dev *vd, unsigned i)
 {
     struct vmsix *m = vd->msix;
     struct vmsix_entry *e = &m->entry[i];
     uint64_t addr;
     uint32_t data;
+    int rc = bind_here(vd, e);
+
+    if (rc) {
+        m->failed++;
+        vpci_deny(vd, DENY_MSI_BIND, e->address, e->data);
+        return rc;
+    }
+    m->binds++;
+    girq_message(e->girq, &addr, &data);
+    hw_message(m, i, addr, data);
+    e->bound = true;
+    return 0;
+}
+
+/*
+ * Makes the device's entry what the domain's entry asks for, as far as its message is bound; false
+ * if it is not and would have to be.
+ */
+static bool follow(struct vpci_dev *vd, unsigned i)
+{
+    struct vmsix *m = vd->msix;
+    struct vmsix_entry *e = &m->entry[i];
 
     if (!m->reachable)
-        return;
+        return true;
     /* Without remapping binding changes the host's message: never under an unmasked entry. */
     if (e->live && !(wanted(m, i) && e->bound))
         hw_mask(m, i);
     if (!wanted(m, i))
-        return;
-    if (!e->bound) {
-        if (decide_message(vd, e))
-            return;
-        girq_message(e->girq, &addr, &data);
-        hw_message(m, i, addr, data);
-        e->bound = true;
-    }
+        return true;
+    if (!e->bound)
+        return false;
     if (!e->live)
         hw_unmask(m, i);
+    return true;
 }
 
+/*
+ * Who may decide on a new message: the control domain's is checked and bound here; for a guest the
+ * device model is asked, and answers with vmsix_bind().
+ */
+static enum trap_result decide_message(struct vpci_dev *vd, unsigned i, bool sweep)
+{
+    if (vd->vpci->policy->asks)
+        return ioreq_msix(vd, i, sweep);
+    if (!bind_entry(vd, i))
+        follow(vd, i);
+    return TRAP_DONE;
+}
+
+static enum trap_result update_entry(struct vpci_dev *vd, unsigned i)
+{
+    return follow(vd, i) ? TRAP_DONE : decide_message(vd, i, false);
+}
+
+bool vmsix_next_unbound(const struct vpci_dev *vd, unsigned from, unsigned *i)
+{
+    const struct vmsix *m = vd->msix;
+
+    for (*i = from; *i < m->nr; ++*i)
+        if (wanted(m, *i) && !m->entry[*i].bound)
+            return true;
+    return false;
+}
+
+/*
+ * One write of the domain's put all of them to use.  A device model is asked about the first; when
+ * it has answered, about the next (vdev/ioreq_finish.c).
+ */
 static void update_all(struct vpci_dev *vd)
 {
-    for (unsigned i = 0; i < vd->msix->nr; i++)
-        update_entry(vd, i);
+    bool asked = false;
+
+    for (unsigned i = 0; i < vd->msix->nr; i++) {
+        if (follow(vd, i) || asked)
+            continue;
+        asked = decide_message(vd, i, true) == TRAP_FORWARD;
+    }
+    vd->forwarded |= asked;
+}
+
+int vmsix_bind(struct vpci_dev *vd, unsigned i, uint64_t address, uint32_t data)
+{
+    const struct vmsix_entry *e = &vd->msix->entry[i];
+    int rc = 0;
+
+    if (e->address != address || e->data != data)
+        return -ESTALE;
+    if (!vd->msix->reachable)
+        return -ENODEV;
+    if (!e->bound) {
+        if (e->live)
+            hw_mask(vd->msix, i);
+        rc = bind_entry(vd, i);
+    }
+    if (!rc)
+        follow(vd, i);
+    return rc;
+}
+
+void vmsix_settle(struct vpci_dev *vd, unsigned i)
+{
+    follow(vd, i);
+}
+
+void vmsix_unbind(struct vpci_dev *vd, unsigned i)
+{
+    struct vmsix_entry *e = &vd->msix->entry[i];
+
+    e->bound = false;
+    if (e->live)
+        hw_mask(vd->msix, i);
+    if (e->girq)
+        girq_msi_unbind(e->girq);
 }
 
 /*
@@ -141,8 +217,9 @@ static uint32_t table_dword(const struct vmsix *m, uint32_t off)
 
 int vmsix_table_read(struct vpci_dev *vd, uint32_t off, unsigned size, uint64_t *val)
 {
-    const struct vmsix *m = vd->msix;
+    struct vmsix *m = vd->msix;
 
+    m->entry[off / PCI_MSIX_ENTRY_SIZE].reads[off / 4 % 4]++;
     if (size == 8 && !(off & 7)) {
         *val = (uint64_t)table_dword(m, off + 4) << 32 | table_dword(m, off);
         return TRAP_DONE;
@@ -182,6 +259,7 @@ int vmsix_table_write(struct vpci_dev *vd, uint32_t off, unsigned size, uint64_t
     unsigned i = off / PCI_MSIX_ENTRY_SIZE;
     struct vmsix_entry *e = &m->entry[i];
 
+    e->writes[off / 4 % 4]++;
     if ((size != 4 && size != 8) || off & (size - 1))
         return vpci_deny(vd, DENY_MSIX_ALIGN, m->table + off, size);
     set_dword(m, e, off % PCI_MSIX_ENTRY_SIZE, (uint32_t)val);
@@ -191,8 +269,7 @@ int vmsix_table_write(struct vpci_dev *vd, uint32_t off, unsigned size, uint64_t
      * A new message for an unmasked entry is undefined by the specification; as in hardware it
      * takes effect at once.
      */
-    update_entry(vd, i);
-    return TRAP_DONE;
+    return update_entry(vd, i);
 }
 
 /* ---- the capability; vpci->lock held ---- */
@@ -228,18 +305,20 @@ static void control_write(struct vpci_dev *vd, const struct vpci_reg *reg, uint3
 int vmsix_map(struct vpci_dev *vd)
 {
     const struct pci_msix_info *info = &vd->pdev->msix;
+    uint64_t hw_table = vd->pdev->bar[info->table_bar].addr + info->table_offset;
+    uint64_t hw_pba = vd->pdev->bar[info->pba_bar].addr + info->pba_offset;
     struct vmsix *m = vd->msix;
 
     int rc;
 
     if (!pci_msix_in_bars(vd->pdev))
         return 0; /* its BAR was made smaller */
-    m->table = vd->pdev->bar[info->table_bar].addr + info->table_offset;
-    m->pba = vd->pdev->bar[info->pba_bar].addr + info->pba_offset;
-    if (pci_reserved(m->table, m->table + m->table_len - 1) ||
-        pci_reserved(m->pba, m->pba + m->pba_len - 1))
+    m->table = vpci_bar_gpa(vd, info->table_bar) + info->table_offset;
+    m->pba = vpci_bar_gpa(vd, info->pba_bar) + info->pba_offset;
+    if (pci_reserved(hw_table, hw_table + m->table_len - 1) ||
+        pci_reserved(hw_pba, hw_pba + m->pba_len - 1))
         return 0;
-    m->hw_table = pci_window(m->table, m->table_len);
+    m->hw_table = pci_window(hw_table, m->table_len);
     rc = m->hw_table ? vmsix_pages_get(vd, info->table_bar, m->table, m->table_len) : -ENOSPC;
     if (!rc)
         rc = vmsix_pages_get(vd, info->pba_bar, m->pba, m->pba_len);

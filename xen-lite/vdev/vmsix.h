@@ -23,6 +23,7 @@ struct vmsix_entry {
     struct girq *girq; /* NULL until first unmasked */
     bool bound;        /* address and data are what girq and the device's entry have */
     bool live;         /* unmasked in the device */
+    uint32_t reads[4], writes[4]; /* accesses by the domain, by dword */
 };
 
 /* Under vpci_dev.lock, where nothing else is said. */
@@ -53,11 +54,11 @@ struct vmsix_owner {
 /* A page of device memory that holds a table or pending bits: one trapped region of the domain. */
 struct vmsix_page {
     struct list_head link; /* in vpci->pages */
-    uint64_t gfn;
-    volatile uint8_t *va; /* of the device's page */
+    uint64_t first;        /* guest-physical: of the page, or where a smaller BAR begins in it */
+    volatile uint8_t *va;  /* of the device's memory behind `first` */
     struct vpci *vpci;
     struct trap_region *region;
-    spinlock_t lock; /* owner[]; nothing is taken under it */
+    spinlock_t lock; /* owner[], and accesses to owners' registers; nothing is taken under it */
     struct vmsix_owner owner[VMSIX_PAGE_OWNERS];
 };
 
@@ -91,5 +92,20 @@ void vmsix_pages_put(struct vpci_dev *vd);
 int vmsix_table_read(struct vpci_dev *vd, uint32_t off, unsigned size, uint64_t *val);
 /* Aligned dwords and quadwords. */
 int vmsix_table_write(struct vpci_dev *vd, uint32_t off, unsigned size, uint64_t val);
+
+/* ---- vmsix.c, for those who decide on messages; vpci->lock and vd->lock held, i < nr ---- */
+
+/*
+ * Binds this message of entry i, and unmasks it if the domain has.  0; -ESTALE: the domain has
+ * written another one meanwhile; -ENODEV: memory is not decoded; or girq's error.  After an error
+ * nothing is bound.
+ */
+int vmsix_bind(struct vpci_dev *vd, unsigned i, uint64_t address, uint32_t data);
+/* Messages of entry i go nowhere until the next bind. */
+void vmsix_unbind(struct vpci_dev *vd, unsigned i);
+/* Unmasks entry i if the domain has and its message is bound. */
+void vmsix_settle(struct vpci_dev *vd, unsigned i);
+/* The first entry from `from` on that the domain uses and whose message is not bound. */
+bool vmsix_next_unbound(const struct vpci_dev *vd, unsigned from, unsigned *i);
 
 #endif

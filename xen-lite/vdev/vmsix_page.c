@@ -6,6 +6,7 @@
 #include "lib/errno.h"
 #include "lib/mmio.h"
 #include "p2m/p2m.h"
+#include "trap/record.h"
 #include "vdev/vmsix.h"
 #include "vdev/vpci_engine.h"
 
@@ -28,13 +29,64 @@ static bool inside(uint64_t addr, unsigned size, uint64_t start, uint32_t len, b
     return false;
 }
 
-static enum what classify(struct vmsix_page *page, uint64_t addr, unsigned size,
+/* Largest naturally aligned piece at `addr` of at most `size` bytes, a power of two. */
+static unsigned piece(uintptr_t addr, unsigned size)
+{
+    while (addr & (size - 1))
+        size /= 2;
+    return size;
+}
+
+uint64_t vpci_mmio_read(const volatile uint8_t *p, unsigned size)
+{
+    unsigned n = piece((uintptr_t)p, size);
+    uint64_t val = 0;
+
+    for (unsigned done = 0; done < size; done += n, p += n) {
+        uint64_t v = n == 8   ? mmio_read64(p)
+                     : n == 4 ? mmio_read32(p)
+                     : n == 2 ? mmio_read16(p)
+                              : mmio_read8(p);
+
+        val |= v << done * 8;
+    }
+    return val;
+}
+
+void vpci_mmio_write(volatile uint8_t *p, unsigned size, uint64_t val)
+{
+    unsigned n = piece((uintptr_t)p, size);
+
+    for (unsigned done = 0; done < size; done += n, p += n) {
+        if (n == 8)
+            mmio_write64(p, val);
+        else if (n == 4)
+            mmio_write32(p, (uint32_t)(val >> done * 8));
+        else if (n == 2)
+            mmio_write16(p, (uint16_t)(val >> done * 8));
+        else
+            mmio_write8(p, (uint8_t)(val >> done * 8));
+    }
+}
+
+static void device_access(const struct vmsix_page *page, uint64_t addr, unsigned size, bool write,
+                          uint64_t *val)
+{
+    volatile uint8_t *p = page->va + (addr - page->first);
+
+    if (write)
+        vpci_mmio_write(p, size, *val);
+    else
+        *val = vpci_mmio_read(p, size);
+}
+
+/* What the access means; *vd is whose it is.  page->lock held. */
+static enum what classify(const struct vmsix_page *page, uint64_t addr, unsigned size,
                           struct vpci_dev **vd)
 {
     enum what what = ELSEWHERE;
     bool partly = false;
 
-    spin_lock(&page->lock);
     for (unsigned i = 0; i < VMSIX_PAGE_OWNERS && what > PBA; i++) {
         const struct vmsix_owner *o = &page->owner[i];
         const struct vmsix *m;
@@ -52,50 +104,7 @@ static enum what classify(struct vmsix_page *page, uint64_t addr, unsigned size,
             continue;
         *vd = o->vd;
     }
-    spin_unlock(&page->lock);
     return partly && what > PBA ? ACROSS : what;
-}
-
-/* Largest naturally aligned piece at `addr` of at most `size` bytes, a power of two. */
-static unsigned piece(uint64_t addr, unsigned size)
-{
-    while (addr & (size - 1))
-        size /= 2;
-    return size;
-}
-
-static uint64_t device_read(const struct vmsix_page *page, uint64_t addr, unsigned size)
-{
-    const volatile uint8_t *p = page->va + (addr & (PAGE_SIZE - 1));
-    unsigned n = piece(addr, size);
-    uint64_t val = 0;
-
-    for (unsigned done = 0; done < size; done += n, p += n) {
-        uint64_t v = n == 8   ? mmio_read64(p)
-                     : n == 4 ? mmio_read32(p)
-                     : n == 2 ? mmio_read16(p)
-                              : mmio_read8(p);
-
-        val |= v << done * 8;
-    }
-    return val;
-}
-
-static void device_write(const struct vmsix_page *page, uint64_t addr, unsigned size, uint64_t val)
-{
-    volatile uint8_t *p = page->va + (addr & (PAGE_SIZE - 1));
-    unsigned n = piece(addr, size);
-
-    for (unsigned done = 0; done < size; done += n, p += n) {
-        if (n == 8)
-            mmio_write64(p, val);
-        else if (n == 4)
-            mmio_write32(p, (uint32_t)(val >> done * 8));
-        else if (n == 2)
-            mmio_write16(p, (uint16_t)(val >> done * 8));
-        else
-            mmio_write8(p, (uint8_t)(val >> done * 8));
-    }
 }
 
 /* A BAR smaller than a page may have neighbours that are other functions of the domain. */
@@ -117,6 +126,8 @@ static int table_access(struct vpci_dev *vd, uint64_t addr, unsigned size, bool 
 
     spin_lock(&vd->lock);
     m = vd->msix;
+    if (unlikely(READ_ONCE(record_listening)))
+        record_annotate(RECORD_MSIX, vd->sbdf, (uint32_t)(addr - m->table), 0);
     if (!vd->dead && m->reachable)
         res = write ? vmsix_table_write(vd, (uint32_t)(addr - m->table), size, *val)
                     : vmsix_table_read(vd, (uint32_t)(addr - m->table), size, val);
@@ -131,32 +142,45 @@ static void count_neighbour(struct vpci_dev *vd, bool write)
     __atomic_fetch_add(write ? &m->neighbour_writes : &m->neighbour_reads, 1, __ATOMIC_RELAXED);
 }
 
+/*
+ * Device registers of an owner are reached under the page's lock: once the owner is off the page, nobody does that for it
+ * any more.
+ */
+static enum what owner_access(struct vmsix_page *page, uint64_t addr, unsigned size, bool write,
+                              uint64_t *val, struct vpci_dev **vd)
+{
+    enum what what;
+
+    spin_lock(&page->lock);
+    what = classify(page, addr, size, vd);
+    if (what == OTHER)
+        count_neighbour(*vd, write);
+    if (what == OTHER || (what == PBA && !write))
+        device_access(page, addr, size, write, val);
+    spin_unlock(&page->lock);
+    return what;
+}
+
 static int page_access(struct vmsix_page *page, uint64_t addr, unsigned size, bool write,
                        uint64_t *val)
 {
     struct vpci_dev *vd = NULL;
 
-    switch (classify(page, addr, size, &vd)) {
+    switch (owner_access(page, addr, size, write, val, &vd)) {
     case TABLE:
         return table_access(vd, addr, size, write, val);
     case PBA:
-        if (write)
-            return vpci_deny(vd, DENY_MSIX_PBA_WRITE, addr, size);
-        break;
+        return write ? vpci_deny(vd, DENY_MSIX_PBA_WRITE, addr, size) : TRAP_DONE;
     case OTHER:
-        count_neighbour(vd, write);
-        break;
-    case ELSEWHERE:
-        if (covered(page, addr, size))
-            break;
-        return deny(DENY_MMIO_NOBODY, page->vpci->domid, DENY_NO_DEVICE, addr, size);
+        return TRAP_DONE;
     case ACROSS:
         return deny(DENY_MSIX_ALIGN, page->vpci->domid, DENY_NO_DEVICE, addr, size);
+    default:
+        break;
     }
-    if (write)
-        device_write(page, addr, size, *val);
-    else
-        *val = device_read(page, addr, size);
+    if (!covered(page, addr, size))
+        return deny(DENY_MMIO_NOBODY, page->vpci->domid, DENY_NO_DEVICE, addr, size);
+    device_access(page, addr, size, write, val);
     return TRAP_DONE;
 }
 
@@ -176,17 +200,19 @@ static int page_write(struct vcpu *v, struct trap_region *r, uint64_t addr, unsi
 
 static const struct trap_ops page_ops = { page_read, page_write };
 
-static struct vmsix_page *find_page(const struct vpci *vpci, uint64_t gfn)
+static struct vmsix_page *find_page(const struct vpci *vpci, uint64_t first)
 {
     struct vmsix_page *page;
 
     list_for_each_entry (page, &vpci->pages, link)
-        if (page->gfn == gfn)
+        if (page->first == first)
             return page;
     return NULL;
 }
 
-static int make_page(struct vpci *vpci, uint64_t gfn, struct vmsix_page **out)
+/* `hw` is the device's memory behind [first, last], which is a page or lies in one. */
+static int make_page(struct vpci *vpci, uint64_t first, uint64_t last, uint64_t hw,
+                     struct vmsix_page **out)
 {
     struct vmsix_page *page = trap_zalloc(sizeof(*page));
     int rc;
@@ -194,11 +220,10 @@ static int make_page(struct vpci *vpci, uint64_t gfn, struct vmsix_page **out)
     if (!page)
         return -ENOMEM;
     spin_lock_init(&page->lock);
-    page->gfn = gfn;
+    page->first = first;
     page->vpci = vpci;
-    page->va = pci_window(gfn << PAGE_SHIFT, PAGE_SIZE);
-    rc = page->va ? trap_register_region(vpci->traps, TRAP_MMIO, gfn << PAGE_SHIFT,
-                                         (gfn << PAGE_SHIFT) + PAGE_SIZE - 1, &page_ops, page,
+    page->va = pci_window(hw, last - first + 1);
+    rc = page->va ? trap_register_region(vpci->traps, TRAP_MMIO, first, last, &page_ops, page,
                                          "msix-page", &page->region)
                   : -ENOSPC;
     if (rc) {
@@ -241,21 +266,26 @@ static int add_owner(struct vmsix_page *page, const struct vmsix_owner *owner)
 
 static int get_page(struct vpci_dev *vd, unsigned bar, uint64_t gfn)
 {
-    const struct pci_bar *b = &vd->pdev->bar[bar];
-    uint64_t start = gfn << PAGE_SHIFT;
+    uint64_t start = gfn << PAGE_SHIFT, end = start + PAGE_SIZE - 1;
+    uint64_t base = vpci_bar_gpa(vd, bar);
     struct vmsix_owner owner = {
         .vd = vd,
-        .first = MAX(b->addr, start),
-        .last = MIN(b->addr + b->size - 1, start + PAGE_SIZE - 1),
+        .first = MAX(base, start),
+        .last = MIN(base + vd->pdev->bar[bar].size - 1, end),
     };
-    struct vmsix_page *page = find_page(vd->vpci, gfn);
+    /*
+     * In the control domain a page is one region, whoever else has BARs there.  In a guest every BAR has its own, so
+     * that pages which other BARs share may lie elsewhere in the machine.
+     */
+    uint64_t first = vd->guest ? owner.first : start, last = vd->guest ? owner.last : end;
+    struct vmsix_page *page = find_page(vd->vpci, first);
     uint64_t done;
-    int rc = page ? 0 : make_page(vd->vpci, gfn, &page);
+    int rc = page ? 0 : make_page(vd->vpci, first, last, vd->pdev->bar[bar].addr + first - base, &page);
 
     if (rc)
         return rc;
     /* Another function's BAR may have been mapped over it. */
-    rc = p2m_unmap(vd->vpci->p2m, gfn, 1, &done);
+    rc = vd->guest ? 0 : p2m_unmap(vd->vpci->p2m, gfn, 1, &done);
     if (!rc)
         rc = add_owner(page, &owner);
     drop_page_if_unused(page);

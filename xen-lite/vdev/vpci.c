@@ -10,6 +10,7 @@
 
 #include "lib/errno.h"
 #include "lib/string.h"
+#include "trap/record.h"
 #include "vdev/vpci_engine.h"
 
 /* flags of physdev_op pci_device_add */
@@ -86,9 +87,33 @@ int vpci_add_reg(struct vpci_dev *vd, const struct vpci_reg *reg)
         return -EEXIST;
     memmove(&vd->reg[at + 1], &vd->reg[at], (vd->nr_regs - at) * sizeof(*reg));
     vd->reg[at] = *reg;
+    vd->reg[at].handler = trap_handler_id(reg->name);
     vd->nr_regs++;
     for (unsigned i = vd->nr_regs; i-- > 0;)
         vd->map[vd->reg[i].offset / 4] = (uint8_t)(i + 1);
+    return 0;
+}
+
+uint32_t vpci_read_value(struct vpci_dev *vd, const struct vpci_reg *reg)
+{
+    (void)vd;
+    return reg->value;
+}
+
+void vpci_write_ignored(struct vpci_dev *vd, const struct vpci_reg *reg, uint32_t val)
+{
+    (void)vd;
+    (void)reg;
+    (void)val;
+}
+
+int vpci_set_slot(struct vpci *vpci, uint32_t sbdf, struct vpci_dev *vd)
+{
+    struct vpci_dev **slot = make_slot(vpci, sbdf);
+
+    if (!slot)
+        return -ENOMEM;
+    __atomic_store_n(slot, vd, __ATOMIC_RELEASE);
     return 0;
 }
 
@@ -96,6 +121,15 @@ static void free_device(struct vpci_dev *vd)
 {
     vpci_cap_cleanup(vd);
     trap_defer_free(vd);
+}
+
+void vpci_bury(struct vpci_dev *vd)
+{
+    spin_lock(&vd->lock);
+    vd->dead = true;
+    spin_unlock(&vd->lock);
+    vd->pdev->owner = NULL;
+    free_device(vd);
 }
 
 static int make_device(struct vpci *vpci, struct pci_dev *pdev, struct vpci_dev **out)
@@ -179,15 +213,11 @@ static int remove_locked(struct vpci *vpci, uint32_t sbdf)
 
     if (!vd)
         return -ENODEV;
-    __atomic_store_n(make_slot(vpci, sbdf), NULL, __ATOMIC_RELEASE);
+    vpci_set_slot(vpci, sbdf, NULL);
     list_del(&vd->link);
     vpci->nr_devices--;
     vpci_unmap_bars(vd);
-    spin_lock(&vd->lock);
-    vd->dead = true;
-    spin_unlock(&vd->lock);
-    vd->pdev->owner = NULL;
-    free_device(vd);
+    vpci_bury(vd);
     return 0;
 }
 
@@ -233,7 +263,7 @@ static int discover_locked(struct vpci *vpci, uint32_t sbdf)
         return rc;
     if (pdev->hidden)
         return -EPERM;
-    if (pdev->owner)
+    if (pdev->owner || pdev->held)
         return pdev->owner == vpci->domain ? 0 : -EBUSY;
     rc = domain_pci_found(vpci->domain, pdev);
     if (rc)

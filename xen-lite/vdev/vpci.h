@@ -21,6 +21,9 @@ struct vpci;
 struct vpci_dev;
 struct vmsi;
 struct vmsix;
+struct vpci_guest;
+struct vroot;
+struct vroot_fn;
 
 /* One managed register.  Rows are static const where offsets are fixed, copied otherwise. */
 struct vpci_reg {
@@ -30,16 +33,18 @@ struct vpci_reg {
     uint32_t ro;    /* bits that a write does not change */
     uint32_t rw1c;  /* bits that a written 1 clears: bytes not written count as 0 */
     uint32_t rsvdp; /* reserved bits that a write preserves */
+    uint32_t value; /* for the handler: vpci_read_value() */
     /* NULL: the hardware's value.  Handlers are called with vpci->lock held. */
     uint32_t (*read)(struct vpci_dev *vd, const struct vpci_reg *reg);
     /* NULL: the policy's default.  `val` is the whole register as it is to become. */
     void (*write)(struct vpci_dev *vd, const struct vpci_reg *reg, uint32_t val);
     const char *name; /* static string */
+    uint16_t handler; /* id of `name`; vpci_add_reg() fills it in */
 };
 
-#define VPCI_MAX_REGS 48
+#define VPCI_MAX_REGS 96
 
-/* Memory ranges of a function: its BARs, then the expansion ROM. */
+/* Ranges of a function: its BARs, then the expansion ROM. */
 #define VPCI_ROM       PCI_MAX_BARS
 #define VPCI_NR_RANGES (PCI_MAX_BARS + 1)
 
@@ -57,6 +62,7 @@ struct vpci_dev {
     uint32_t hw_sbdf;               /* the physical function; the same in the control domain */
     const volatile uint8_t *config; /* pci_conf_window() */
     bool dead; /* taken away while an access was under way; vpci->lock and lock */
+    bool forwarded; /* a register's write handler has asked the device model; vpci->lock */
     uint8_t map[PCI_CFG_EXT_SIZE / 4]; /* dword -> 1 + index of its first register, 0: none */
     uint8_t nr_regs;
     struct vpci_reg reg[VPCI_MAX_REGS]; /* sorted by offset */
@@ -66,13 +72,20 @@ struct vpci_dev {
     spinlock_t lock;    /* *msix: its table is accessed without vpci->lock; taken after that */
     struct vmsi *msi;   /* NULL: no capability */
     struct vmsix *msix; /* NULL: no usable capability */
+    struct vpci_guest *guest; /* what a guest sees in place of the hardware; NULL: the control domain's */
+    struct vroot_fn *virt;    /* a function without hardware (pdev is NULL); NULL: a real one */
     uint64_t reads, writes, denied; /* configuration accesses; relaxed atomics */
+    /* The same by the dword where they began; two CPUs at a time may lose one. */
+    struct {
+        uint32_t reads, writes;
+    } touched[PCI_CFG_EXT_SIZE / 4];
 };
 
 /* Registers outside of the map: one constant table a policy. */
 struct vpci_policy {
     const char *name;
     bool maps_bars; /* memory decoding maps BARs 1:1 */
+    bool asks;      /* messages of MSI and MSI-X are the device model's to decide */
     enum trap_result (*read)(struct vpci *vpci, struct vpci_dev *vd, uint32_t sbdf, unsigned reg,
                              unsigned size, uint32_t *val);
     enum trap_result (*write)(struct vpci *vpci, struct vpci_dev *vd, uint32_t sbdf, unsigned reg,
@@ -104,6 +117,7 @@ struct vpci {
     struct list_head ecam;                           /* trapped windows */
     struct list_head pages;                          /* trapped pages of device memory */
     unsigned nr_devices;
+    struct vroot *root; /* a guest's; NULL: none. Set once, before the domain runs */
     uint64_t absent_reads, absent_writes; /* accesses to functions that do not exist */
 };
 
@@ -163,6 +177,9 @@ enum trap_result vpci_write(struct vpci *vpci, uint32_t sbdf, unsigned reg, unsi
 
 /* ---- for handlers inside vdev/ ---- */
 
+/* Handlers: reg->value; and nothing happens. */
+uint32_t vpci_read_value(struct vpci_dev *vd, const struct vpci_reg *reg);
+void vpci_write_ignored(struct vpci_dev *vd, const struct vpci_reg *reg, uint32_t val);
 /* Adds a copy of *reg.  0, -EEXIST (overlap), -ENOSPC, -EINVAL.  Before the function is visible. */
 int vpci_add_reg(struct vpci_dev *vd, const struct vpci_reg *reg);
 static inline struct vpci_segment *vpci_segment_of(const struct vpci *vpci, uint32_t sbdf)

@@ -11,26 +11,15 @@
 #include "p2m/p2m.h"
 #include "vdev/vmsix.h"
 #include "vdev/vpci_engine.h"
+#include "vdev/vpci_guest.h"
 
-/* Runs of pages inside one BAR that stay unmapped.  Two a function with MSI-X at most. */
-#define MAX_HOLES 64
-
-struct holes {
-    uint64_t first, last; /* the range that is to be mapped, gfns */
-    unsigned nr;
-    bool overflow;
-    struct {
-        uint64_t first, last;
-    } run[MAX_HOLES]; /* sorted by first */
-};
-
-static void add_hole(struct holes *h, uint64_t first, uint64_t last)
+static void add_hole(struct vpci_holes *h, uint64_t first, uint64_t last)
 {
     unsigned i;
 
     if (last < h->first || first > h->last)
         return;
-    if (h->nr == MAX_HOLES) {
+    if (h->nr == VPCI_MAX_HOLES) {
         h->overflow = true;
         return;
     }
@@ -54,7 +43,16 @@ static int collect_holes(struct pci_dev *dev, void *arg)
     return 0;
 }
 
-static int map_run(struct p2m *p2m, uint64_t gfn, uint64_t nr)
+void vpci_find_holes(struct vpci_holes *h, uint64_t first, uint64_t last)
+{
+    h->first = first;
+    h->last = last;
+    h->nr = 0;
+    h->overflow = false;
+    pci_for_each(collect_holes, h);
+}
+
+static int map_run(struct p2m *p2m, uint64_t gfn, uint64_t mfn, uint64_t nr)
 {
     uint64_t done;
     int rc;
@@ -62,14 +60,15 @@ static int map_run(struct p2m *p2m, uint64_t gfn, uint64_t nr)
     /* Bounded by the size of a BAR that exists; each round makes progress. */
     do {
         done = 0;
-        rc = p2m_map_range(p2m, gfn, gfn, nr, P2M_MMIO_DIRECT, &done);
+        rc = p2m_map_range(p2m, gfn, mfn, nr, P2M_MMIO_DIRECT, &done);
         gfn += done;
+        mfn += done;
         nr -= done;
     } while (rc == -ERESTART && nr);
     return nr ? rc : 0;
 }
 
-static void unmap_run(struct p2m *p2m, uint64_t gfn, uint64_t nr)
+void vpci_unmap_run(struct p2m *p2m, uint64_t gfn, uint64_t nr)
 {
     uint64_t done;
     int rc;
@@ -82,19 +81,18 @@ static void unmap_run(struct p2m *p2m, uint64_t gfn, uint64_t nr)
     } while (rc == -ERESTART && nr);
 }
 
-/* Maps [first, last] of frames but for the holes in it. */
-static int map_around(struct p2m *p2m, const struct holes *h)
+int vpci_map_around(struct p2m *p2m, uint64_t gfn, const struct vpci_holes *h)
 {
-    uint64_t at = h->first;
-    int rc = 0;
+    uint64_t at = h->first, shift = gfn - h->first;
+    int rc = h->overflow ? -ENOSPC : 0;
 
     for (unsigned i = 0; i < h->nr && !rc; i++) {
         if (h->run[i].first > at)
-            rc = map_run(p2m, at, h->run[i].first - at);
+            rc = map_run(p2m, at + shift, at, h->run[i].first - at);
         at = MAX(at, h->run[i].last + 1);
     }
     if (!rc && at <= h->last)
-        rc = map_run(p2m, at, h->last - at + 1);
+        rc = map_run(p2m, at + shift, at, h->last - at + 1);
     return rc;
 }
 
@@ -154,20 +152,18 @@ static void map_range(struct vpci_dev *vd, unsigned i)
 {
     const struct pci_bar *bar = range_bar(vd, i);
     struct vpci_range *r = &vd->range[i];
-    struct holes holes = { 0 };
+    struct vpci_holes holes;
     int rc;
 
     if (!range_allowed(vd, bar, r))
         return;
-    holes.first = PFN_DOWN(bar->addr);
-    holes.last = PFN_DOWN(bar->addr + bar->size - 1);
-    pci_for_each(collect_holes, &holes);
-    rc = holes.overflow ? -ENOSPC : map_around(vd->vpci->p2m, &holes);
+    vpci_find_holes(&holes, PFN_DOWN(bar->addr), PFN_DOWN(bar->addr + bar->size - 1));
+    rc = vpci_map_around(vd->vpci->p2m, holes.first, &holes);
     r->gfn = holes.first;
     r->nr = holes.last - holes.first + 1;
     if (!rc)
         return;
-    unmap_run(vd->vpci->p2m, r->gfn, r->nr);
+    vpci_unmap_run(vd->vpci->p2m, r->gfn, r->nr);
     r->nr = 0;
     r->refused = "the page table did not take it";
     vpci_deny(vd, DENY_BAR_P2M, bar->addr, bar->size);
@@ -206,7 +202,7 @@ static void unmap_range(struct vpci_dev *vd, unsigned i)
         return;
     /* A page that several small BARs share is never missing in between. */
     if (r.nr > 1 || !shared(vd->vpci, r.gfn, r.gfn))
-        unmap_run(vd->vpci->p2m, r.gfn, r.nr);
+        vpci_unmap_run(vd->vpci->p2m, r.gfn, r.nr);
     map_others(vd->vpci, r.gfn, r.gfn + r.nr - 1);
 }
 
@@ -262,6 +258,11 @@ void vpci_map_rom(struct vpci_dev *vd)
 void vpci_unmap_rom(struct vpci_dev *vd)
 {
     unmap_range(vd, VPCI_ROM);
+}
+
+uint64_t vpci_bar_gpa(const struct vpci_dev *vd, unsigned i)
+{
+    return vd->guest ? vd->guest->addr[i] : range_bar(vd, i)->addr;
 }
 
 bool vpci_covers(const struct vpci *vpci, uint64_t gpa, unsigned size)

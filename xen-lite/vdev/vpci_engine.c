@@ -7,7 +7,10 @@
 
 #include "lib/errno.h"
 #include "trap/record.h"
+#include "vdev/ioreq.h"
 #include "vdev/pci_mmcfg.h"
+#include "vdev/vpci_guest.h"
+#include "vdev/vroot.h"
 
 static inline uint32_t bytes_mask(unsigned size)
 {
@@ -96,10 +99,8 @@ static enum trap_result guest_read(struct vpci *vpci, struct vpci_dev *vd, uint3
                                    unsigned reg, unsigned size, uint32_t *val)
 {
     (void)sbdf;
-    if (vd) {
-        *val = vpci_raw_read(vd->hw_sbdf, reg, size);
-        return TRAP_DONE;
-    }
+    if (likely(vd))
+        return vd->virt ? vroot_read(vd, reg, size, val) : vpci_guest_read(vd, reg, size, val);
     __atomic_fetch_add(&vpci->absent_reads, 1, __ATOMIC_RELAXED);
     *val = bytes_mask(size);
     return TRAP_DONE;
@@ -109,11 +110,12 @@ static enum trap_result guest_write(struct vpci *vpci, struct vpci_dev *vd, uint
                                     unsigned reg, unsigned size, uint32_t val)
 {
     (void)sbdf;
-    (void)reg;
-    (void)size;
-    (void)val;
+    if (vd && vd->virt)
+        return vroot_write(vd, reg, size, val);
+    if (vd && !vpci_guest_may_write(vd, reg, size, val))
+        return TRAP_DENIED;
     if (vd)
-        return TRAP_FORWARD;
+        return ioreq_config_write(vd, reg, size, val);
     __atomic_fetch_add(&vpci->absent_writes, 1, __ATOMIC_RELAXED);
     return TRAP_DROPPED;
 }
@@ -127,6 +129,7 @@ const struct vpci_policy vpci_policy_control = {
 
 const struct vpci_policy vpci_policy_guest = {
     .name = "guest",
+    .asks = true,
     .read = guest_read,
     .write = guest_write,
 };
@@ -154,7 +157,7 @@ static uint32_t reg_value(struct vpci_dev *vd, const struct vpci_reg *r)
 static inline void annotate(uint32_t sbdf, unsigned reg, const struct vpci_reg *r)
 {
     if (unlikely(READ_ONCE(record_listening)))
-        record_annotate(sbdf, (uint16_t)reg, r ? trap_handler_id(r->name) : 0);
+        record_annotate(RECORD_CONFIG, sbdf, reg, r ? r->handler : 0);
 }
 
 /* Lays `val`, a value of `size` bytes at register `at`, over the bytes of the access [reg, reg +
@@ -243,7 +246,9 @@ static enum trap_result managed_write_locked(struct vpci *vpci, struct vpci_dev 
 
         if (inside && r->write) {
             annotate(vd->sbdf, reg, r);
+            vd->forwarded = false;
             r->write(vd, r, merge(vd, r, pos, stop, part));
+            res = vd->forwarded ? TRAP_FORWARD : res;
         } else {
             one = vpci->policy->write(vpci, vd, vd->sbdf, pos, stop - pos, part);
             res = one == TRAP_DONE ? res : one;
@@ -277,8 +282,10 @@ enum trap_result vpci_read(struct vpci *vpci, uint32_t sbdf, unsigned reg, unsig
     struct vpci_dev *vd = vpci_find(vpci, sbdf);
 
     annotate(sbdf, reg, NULL);
-    if (vd)
+    if (vd) {
         __atomic_fetch_add(&vd->reads, 1, __ATOMIC_RELAXED);
+        WRITE_ONCE(vd->touched[reg / 4].reads, vd->touched[reg / 4].reads + 1);
+    }
     if (likely(!vd || !managed(vd, reg)))
         return vpci->policy->read(vpci, vd, sbdf, reg, size, val);
     return managed_read(vpci, vd, reg, size, val);
@@ -306,8 +313,10 @@ enum trap_result vpci_write(struct vpci *vpci, uint32_t sbdf, unsigned reg, unsi
     annotate(sbdf, reg, NULL);
     if (unlikely(!vd))
         vd = find_for_write(vpci, sbdf, reg);
-    if (vd)
+    if (vd) {
         __atomic_fetch_add(&vd->writes, 1, __ATOMIC_RELAXED);
+        WRITE_ONCE(vd->touched[reg / 4].writes, vd->touched[reg / 4].writes + 1);
+    }
     if (likely(!vd || !managed(vd, reg)))
         return vpci->policy->write(vpci, vd, sbdf, reg, size, val);
     return managed_write(vpci, vd, reg, size, val);

@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: MIT */
+/* Guests' device models: servers, devices, requests and the decisions about them. */
+#include "dm/devices.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <json-c/json.h>
+#include <xen/hvm/ioreq.h>
+
+#include "dm/dmd.h"
+#include "dm/hv.h"
+#include "dm/hv_server.h"
+#include "dm/logfile.h"
+#include "dm/policy.h"
+#include "libs/xenlite.h"
+
+/* More than any port number that the hypervisor's event channels have (FIFO: 2^17). */
+#define PORTS_MAX 131072u
+/* Requests of one vCPU in one go; a guest that writes all the time does not keep others waiting. */
+#define REQUESTS_AT_ONCE 16
+/* An unknown function makes us look for new devices, but not as often as a guest likes. */
+#define LOOK_AGAIN_SECONDS 1
+
+struct target {
+    struct model *model;
+    unsigned vcpu;
+};
+
+struct models {
+    struct dmd *dmd;
+    struct policy *policy;
+    struct target *targets; /* by port */
+    unsigned nr_targets;
+};
+
+struct model {
+    struct domain *domain;
+    struct models *models;
+    struct hv *hv;
+    struct hv_server server;
+    struct device *last; /* whose request came last */
+    struct device_list devices;
+    struct model_counters counters;
+    time_t looked;
+    bool list_failed; /* said already */
+};
+
+/* ---- names ---- */
+
+void format_bdf(char text[BDF_TEXT], uint32_t sbdf)
+{
+    snprintf(text, BDF_TEXT, "%04x:%02x:%02x.%x", sbdf >> 16, sbdf >> 8 & 0xff, sbdf >> 3 & 0x1f,
+             sbdf & 7);
+}
+
+bool parse_bdf(const char *text, uint32_t *sbdf)
+{
+    unsigned segment = 0, bus, device, function;
+    int end = 0;
+
+    if (strspn(text, "0123456789abcdefABCDEF:.") != strlen(text))
+        return false;
+    if (sscanf(text, "%4x:%2x:%2x.%1x%n", &segment, &bus, &device, &function, &end) != 4) {
+        segment = 0;
+        end = 0;
+        if (sscanf(text, "%2x:%2x.%1x%n", &bus, &device, &function, &end) != 3)
+            return false;
+    }
+    *sbdf = segment << 16 | bus << 8 | device << 3 | function;
+    return end && !text[end] && device < 32 && function < 8;
+}
+
+/* ---- decisions ---- */
+
+static struct device *find_device(struct model *model, uint32_t sbdf)
+{
+    struct device *device;
+
+    LIST_FOREACH(device, &model->devices, link)
+    {
+        if (device->sbdf == sbdf) {
+            model->last = device;
+            return device;
+        }
+    }
+    return NULL;
+}
+
+static inline struct device *device_of(struct model *model, uint32_t sbdf)
+{
+    if (model->last && model->last->sbdf == sbdf)
+        return model->last;
+    return find_device(model, sbdf);
+}
+
+/*
+ * A message that a local APIC of the guest can take (SDM vol. 3, 11.11): what else a device writes into memory is DMA, and
+ * goes through the IOMMU like all DMA, but the guest has asked for an interrupt.
+ */
+static uint32_t check_message(uint64_t address, uint32_t data)
+{
+    const unsigned mode = data >> 8 & 7, vector = data & 0xff;
+
+    if (address >> 20 != 0xfee)
+        return REASON_MESSAGE_ADDRESS;
+    if (mode > 1)
+        return REASON_MESSAGE_MODE;
+    if (vector < 16)
+        return REASON_MESSAGE_VECTOR;
+    return REASON_MESSAGE;
+}
+
+static void decide_config(struct device *device, unsigned reg, unsigned size,
+                          struct xenlite_ioreq_complete *c)
+{
+    struct policy_decision d;
+
+    if (reg >= POLICY_SPACE || (size != 1 && size != 2 && size != 4) || (reg & 3) + size > 4) {
+        c->reason = REASON_BAD_ACCESS;
+        c->decision = XENLITE_IOREQ_DENY;
+        return;
+    }
+    d = policy_decide(&device->table, reg, size);
+    c->reason = d.reason;
+    c->mask = d.mask;
+    c->w1c = d.clear;
+    c->decision = d.mask ? XENLITE_IOREQ_WRITE : XENLITE_IOREQ_DENY;
+}
+
+static void decide(struct device *device, const struct xenlite_ioreq_detail *detail, unsigned size,
+                   struct xenlite_ioreq_complete *c)
+{
+    c->decision = XENLITE_IOREQ_DROP;
+    switch (detail->kind) {
+    case XENLITE_IOREQ_CONFIG:
+        if (device)
+            decide_config(device, detail->index, size, c);
+        else
+            c->reason = REASON_NO_DEVICE;
+        break;
+    case XENLITE_IOREQ_MSI:
+    case XENLITE_IOREQ_MSIX:
+        c->reason = check_message(detail->address, detail->message);
+        c->decision = c->reason == REASON_MESSAGE ? XENLITE_IOREQ_BIND : XENLITE_IOREQ_DENY;
+        break;
+    default:
+        c->reason = REASON_NOBODY;
+        break;
+    }
+}
+
+static void count(struct device *device, const struct xenlite_ioreq_complete *c)
+{
+    if (!device)
+        return;
+    if (c->decision == XENLITE_IOREQ_BIND)
+        device->bound++;
+    else if (c->decision != XENLITE_IOREQ_WRITE)
+        device->refused++;
+    else if ((c->reason - REASON_RULES) % 4 == POLICY_PARTLY)
+        device->partly++;
+    else
+        device->written++;
+}
+
+/* ---- requests ---- */
+
+/* What the hypervisor could not do is refused, so that the guest does not wait for it until the deadline. */
+static void refuse_failed(struct model *model, struct device *device,
+                          struct xenlite_ioreq_complete *c)
+{
+    const int error = errno;
+
+    model->counters.failed++;
+    if (c->decision == XENLITE_IOREQ_BIND && device)
+        device->bind_failed++;
+    c->decision = XENLITE_IOREQ_DENY;
+    c->reason = REASON_MESSAGE_BIND;
+    if (hv_complete(model->hv, model->server.domid, c) && errno != ESTALE && errno != ENODEV)
+        message("domain %u: a request can be neither carried out (%s) nor refused (%s)",
+                model->server.domid, strerror(error), strerror(errno));
+}
+
+static void complete(struct model *model, struct device *device, struct xenlite_ioreq_complete *c)
+{
+    if (!hv_complete(model->hv, model->server.domid, c))
+        count(device, c);
+    else if (errno == ESTALE || errno == ENODEV || errno == ESRCH)
+        model->counters
+            .stale++; /* dropped meanwhile, or done by our predecessor; the guest does not wait */
+    else
+        refuse_failed(model, device, c);
+}
+
+/* A copy of the slot's detail; false if nothing waits there. The hypervisor writes the id last. */
+static bool take_detail(const struct model *model, unsigned vcpu, struct xenlite_ioreq_detail *out)
+{
+    const volatile struct xenlite_ioreq_detail *detail = &model->server.detail[vcpu];
+
+    out->id = __atomic_load_n(&detail->id, __ATOMIC_ACQUIRE);
+    out->address = detail->address;
+    out->message = detail->message;
+    out->hw_sbdf = detail->hw_sbdf;
+    out->index = detail->index;
+    out->kind = detail->kind;
+    out->waiting = detail->waiting;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return out->waiting && out->id && out->id == detail->id;
+}
+
+static void look_for_new(struct model *model)
+{
+    if (time(NULL) >= model->looked + LOOK_AGAIN_SECONDS)
+        model_look(model);
+}
+
+static bool serve_one(struct model *model, unsigned vcpu)
+{
+    struct xenlite_ioreq_detail detail;
+    struct xenlite_ioreq_complete c;
+    struct device *device;
+
+    if (!take_detail(model, vcpu, &detail))
+        return false;
+    device = device_of(model, detail.hw_sbdf);
+    if (__builtin_expect(!device && detail.hw_sbdf != XENLITE_NO_DEVICE, 0)) {
+        look_for_new(model);
+        device = device_of(model, detail.hw_sbdf);
+    }
+    memset(&c, 0, sizeof(c));
+    c.id = detail.id;
+    c.vcpu = vcpu;
+    c.value = model->server.slot[vcpu].data;
+    decide(device, &detail, model->server.slot[vcpu].size, &c);
+    model->counters.requests++;
+    complete(model, device, &c);
+    return true;
+}
+
+/* What is left after that many has an event of its own, which comes when the port is unmasked. */
+static void serve(struct model *model, unsigned vcpu)
+{
+    for (int i = 0; i < REQUESTS_AT_ONCE && serve_one(model, vcpu); i++)
+        ;
+}
+
+bool models_event(struct models *models, int port)
+{
+    struct target *target;
+
+    if (port < 0 || (unsigned)port >= models->nr_targets || !models->targets[port].model)
+        return false;
+    target = &models->targets[port];
+    serve(target->model, target->vcpu);
+    hv_unmask(models->dmd->hv, port);
+    return true;
+}
+
+/* ---- devices ---- */
+
+static void compile_table(struct model *model, struct device *device)
+{
+    struct xenlite_capability *list = NULL;
+    struct policy_capability *caps;
+    unsigned nr = 0;
+
+    /* Without a list every register is device-specific, which is refused unless permissive. */
+    if (xenlite_capabilities(hv_xc(model->hv), device->sbdf, &list, &nr))
+        message("the capabilities of a device of domain %u cannot be read: %m",
+                model->server.domid);
+    caps = calloc(nr + 1, sizeof(*caps));
+    for (unsigned i = 0; caps && i < nr; i++)
+        caps[i] = (struct policy_capability){ list[i].offset, list[i].id, list[i].extended };
+    policy_compile(model->models->policy,
+                   &(struct policy_device){ .sbdf = device->sbdf,
+                                            .vendor = device->vendor,
+                                            .device = device->device,
+                                            .permissive = device->permissive,
+                                            .capabilities = caps,
+                                            .nr_capabilities = caps ? nr : 0 },
+                   &device->table);
+    free(caps);
+    free(list);
+}
+
+static struct json_object *device_data(const struct model *model, const struct device *device)
+{
+    struct json_object *data = json_object_new_object();
+    char bdf[BDF_TEXT];
+
+    format_bdf(bdf, device->sbdf);
+    json_object_object_add(data, "domid", json_object_new_int(model->domain->domid));
+    json_object_object_add(data, "name", json_object_new_string(model->domain->name));
+    json_object_object_add(data, "bdf", json_object_new_string(bdf));
+    json_object_object_add(data, "slot", json_object_new_int((int)device->slot));
+    json_object_object_add(data, "function", json_object_new_int((int)device->fn));
+    return data;
+}
+
+static void tell(struct model *model, const struct device *device, const char *event)
+{
+    char bdf[BDF_TEXT];
+
+    format_bdf(bdf, device->sbdf);
+    message("%s (domain %u): %s %s", model->domain->name, model->domain->domid, event, bdf);
+    dmd_event(model->models->dmd, event, device_data(model, device));
+}
+
+static void remove_device(struct model *model, struct device *device, bool say)
+{
+    LIST_REMOVE(device, link);
+    model->last = NULL;
+    if (say)
+        tell(model, device, "DEVICE_DELETED");
+    free(device);
+}
+
+static void add_device(struct model *model, const struct xenlite_pci_entry *entry)
+{
+    struct device *device = calloc(1, sizeof(*device));
+
+    if (!device)
+        return;
+    device->sbdf = entry->sbdf;
+    device->vendor = entry->vendor;
+    device->device = entry->device;
+    device->class_rev = entry->class_rev;
+    device->permissive =
+        entry->flags & XENLITE_PCI_IS_PERMISSIVE ||
+        policy_is_permissive(model->models->policy, entry->sbdf, entry->vendor, entry->device);
+    device->slot = entry->slot;
+    device->fn = entry->fn;
+    device->seen = true;
+    compile_table(model, device);
+    LIST_INSERT_HEAD(&model->devices, device, link);
+    tell(model, device, "DEVICE_ADDED");
+}
+
+static void look_at(struct model *model, const struct xenlite_pci_entry *entry)
+{
+    struct device *device = find_device(model, entry->sbdf);
+    const bool quarantined = entry->flags & XENLITE_PCI_QUARANTINED;
+
+    if (device && (device->slot != entry->slot || device->fn != entry->fn)) {
+        remove_device(model, device, true);
+        device = NULL;
+    }
+    if (!device) {
+        add_device(model, entry);
+        device = find_device(model, entry->sbdf);
+    }
+    if (!device)
+        return;
+    device->seen = true;
+    if (quarantined && !device->quarantined)
+        tell(model, device, "DEVICE_QUARANTINED");
+    device->quarantined = quarantined;
+}
+
+void model_look(struct model *model)
+{
+    struct xenlite_pci_entry *list;
+    struct device *device, *next;
+    unsigned nr;
+
+    model->looked = time(NULL);
+    if (xenlite_pci_list(hv_xc(model->hv), &list, &nr)) {
+        if (!model->list_failed)
+            message("the hypervisor's list of PCI functions cannot be read: %m");
+        model->list_failed = true;
+        return;
+    }
+    model->list_failed = false;
+    LIST_FOREACH(device, &model->devices, link)
+    device->seen = false;
+    for (unsigned i = 0; i < nr; i++)
+        if (list[i].owner == model->server.domid && list[i].slot)
+            look_at(model, &list[i]);
+    free(list);
+    for (device = LIST_FIRST(&model->devices); device; device = next) {
+        next = LIST_NEXT(device, link);
+        if (!device->seen)
+            remove_device(model, device, true);
+    }
+}
+
+struct device *model_device(struct model *model, uint32_t sbdf)
+{
+    return model ? find_device(model, sbdf) : NULL;
+}
+
+const struct device_list *model_devices(const struct model *model)
+{
+    return &model->devices;
+}
+
+const struct model_counters *model_counters(const struct model *model)
+{
+    return &model->counters;
+}
+
+/* ---- models ---- */
+
+static int enter_ports(struct model *model)
+{
+    struct models *models = model->models;
+
+    for (unsigned i = 0; i < model->server.nr_vcpus; i++) {
+        const unsigned port = (unsigned)model->server.port[i];
+
+        if (port >= PORTS_MAX)
+            return -1;
+        if (port >= models->nr_targets) {
+            const unsigned nr = (port | 255) + 1;
+            struct target *more = realloc(models->targets, nr * sizeof(*more));
+
+            if (!more)
+                return -1;
+            memset(more + models->nr_targets, 0, (nr - models->nr_targets) * sizeof(*more));
+            models->targets = more;
+            models->nr_targets = nr;
+        }
+        models->targets[port] = (struct target){ model, i };
+    }
+    return 0;
+}
+
+/* Has it a root? A guest that ran without one gets none any more, but looking is cheap. */
+static bool has_root(const struct domain *domain)
+{
+    struct xenlite_pci_slot_op op = { .slot = 1, .action = XENLITE_PCI_SLOT_query };
+
+    return !xenlite_pci_slot(hv_xc(domain->dmd->hv), domain->domid, &op);
+}
+
+static struct model *model_new(struct domain *domain)
+{
+    struct model *model = calloc(1, sizeof(*model));
+
+    if (!model)
+        return NULL;
+    LIST_INIT(&model->devices);
+    model->domain = domain;
+    model->models = domain->dmd->models;
+    model->hv = domain->dmd->hv;
+    if (hv_server_open(model->hv, domain->domid, &model->server)) {
+        message("%s (domain %u): no ioreq server: %m", domain->name, domain->domid);
+        free(model);
+        return NULL;
+    }
+    if (enter_ports(model)) {
+        message("%s (domain %u): its event channels are too many", domain->name, domain->domid);
+        model_free(model);
+        return NULL;
+    }
+    return model;
+}
+
+void model_poll(struct domain *domain)
+{
+    if (domain->model) {
+        model_look(domain->model);
+        return;
+    }
+    if (!has_root(domain))
+        return;
+    domain->model = model_new(domain);
+    if (!domain->model)
+        return;
+    model_look(domain->model);
+    /* Requests that were there before us sent their events to our predecessor. */
+    for (unsigned i = 0; i < domain->model->server.nr_vcpus; i++)
+        serve(domain->model, i);
+}
+
+void model_free(struct model *model)
+{
+    struct device *device;
+
+    if (!model)
+        return;
+    for (unsigned i = 0; i < model->models->nr_targets; i++)
+        if (model->models->targets[i].model == model)
+            model->models->targets[i].model = NULL;
+    while ((device = LIST_FIRST(&model->devices)))
+        remove_device(model, device, false);
+    hv_server_close(model->hv, &model->server);
+    free(model);
+}
+
+void models_policy_path(const struct dmd *dmd, char path[POLICY_PATH_MAX])
+{
+    snprintf(path, POLICY_PATH_MAX, "%s/policy.json", dmd->options.run_dir);
+}
+
+struct models *models_new(struct dmd *dmd)
+{
+    struct models *models = calloc(1, sizeof(*models));
+    char kept[POLICY_PATH_MAX], error[POLICY_ERROR_MAX];
+
+    if (!models)
+        return NULL;
+    models->dmd = dmd;
+    models_policy_path(dmd, kept);
+    if (!access(kept, F_OK)) {
+        models->policy = policy_load(kept, error);
+        if (!models->policy)
+            message("the policy given at run time is not used: %s", error);
+    }
+    if (!models->policy)
+        models->policy = policy_load(dmd->options.policy, error);
+    if (models->policy)
+        return models;
+    message("cannot use the policy: %s", error);
+    free(models);
+    return NULL;
+}
+
+void models_free(struct models *models)
+{
+    if (!models)
+        return;
+    policy_free(models->policy);
+    free(models->targets);
+    free(models);
+}
+
+const struct policy *models_policy(const struct models *models)
+{
+    return models->policy;
+}
+
+void models_set_policy(struct models *models, struct policy *policy)
+{
+    struct domain *domain;
+    struct device *device;
+
+    policy_free(models->policy);
+    models->policy = policy;
+    LIST_FOREACH(domain, &models->dmd->domains, link)
+    if (domain->model)
+        LIST_FOREACH(device, &domain->model->devices, link)
+    compile_table(domain->model, device);
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* Taking devices away from guests. */
+#include "dm/eject.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+#include <json-c/json.h>
+
+#include "dm/devices.h"
+#include "dm/dmd.h"
+#include "dm/hv_server.h"
+#include "dm/json.h"
+#include "dm/logfile.h"
+#include "libs/xenlite.h"
+
+/* Linux waits 5 s after the button was pressed, in case it is pressed again, and then removes the device. */
+#define LOOK_MS    100
+#define PATIENCE_S 20
+
+struct ejection {
+    LIST_ENTRY(ejection) link;
+    struct domain *domain;
+    struct event *timer;
+    uint32_t sbdf;
+    unsigned slot, looks;
+};
+
+static LIST_HEAD(, ejection) ejections = LIST_HEAD_INITIALIZER(ejections);
+
+static void finish(struct ejection *ejection)
+{
+    LIST_REMOVE(ejection, link);
+    if (ejection->timer)
+        event_free(ejection->timer);
+    free(ejection);
+}
+
+void eject_forget(struct domain *domain)
+{
+    struct ejection *ejection, *next;
+
+    for (ejection = LIST_FIRST(&ejections); ejection; ejection = next) {
+        next = LIST_NEXT(ejection, link);
+        if (ejection->domain == domain)
+            finish(ejection);
+    }
+}
+
+static struct ejection *find(const struct domain *domain, unsigned slot)
+{
+    struct ejection *ejection;
+
+    LIST_FOREACH(ejection, &ejections, link)
+    if (ejection->domain == domain && ejection->slot == slot)
+        return ejection;
+    return NULL;
+}
+
+/* -1: the call failed. */
+static int slot_state(struct domain *domain, unsigned slot, unsigned action)
+{
+    struct xenlite_pci_slot_op op = { .slot = slot, .action = action };
+
+    return xenlite_pci_slot(hv_xc(domain->dmd->hv), domain->domid, &op) ? -1 : (int)op.state;
+}
+
+static int detach(struct domain *domain, uint32_t sbdf, char *sentence, size_t size)
+{
+    struct xenlite_pci_move move = { .sbdf = sbdf };
+    int r = xenlite_pci_detach(hv_xc(domain->dmd->hv), domain->domid, &move, sentence, size);
+    const int error = errno;
+
+    model_poll(domain);
+    errno = error;
+    return r;
+}
+
+static void tell_failure(struct ejection *ejection, const char *reason)
+{
+    struct json_object *data = json_object_new_object();
+
+    add_number(data, "domid", ejection->domain->domid);
+    add_string(data, "name", ejection->domain->name);
+    add_bdf(data, "bdf", ejection->sbdf);
+    add_string(data, "reason", reason);
+    message("%s (domain %u): a device is not taken away: %s", ejection->domain->name,
+            ejection->domain->domid, reason);
+    dmd_event(ejection->domain->dmd, "DEVICE_UNPLUG_GUEST_ERROR", data);
+}
+
+static void let_go(struct ejection *ejection)
+{
+    char sentence[400] = "";
+
+    if (detach(ejection->domain, ejection->sbdf, sentence, sizeof(sentence)))
+        tell_failure(ejection, sentence[0] ? sentence : strerror(errno));
+    finish(ejection);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    const struct timeval again = { .tv_usec = LOOK_MS * 1000 };
+    struct ejection *ejection = arg;
+    const int state = slot_state(ejection->domain, ejection->slot, XENLITE_PCI_SLOT_query);
+
+    (void)fd;
+    (void)what;
+    if (state == XENLITE_PCI_SLOT_off) {
+        let_go(ejection);
+    } else if (state < 0 || state == XENLITE_PCI_SLOT_empty) {
+        finish(ejection); /* somebody else took it; the next look tells */
+    } else if (++ejection->looks >= PATIENCE_S * 1000 / LOOK_MS) {
+        (void)slot_state(ejection->domain, ejection->slot, XENLITE_PCI_SLOT_cancel);
+        tell_failure(ejection, "the guest's kernel did not let go of it in time (take it away with "
+                               "force, or end the guest)");
+        finish(ejection);
+    } else {
+        event_add(ejection->timer, &again);
+    }
+}
+
+static enum eject_result detach_now(struct domain *domain, uint32_t sbdf, struct qmp_error *error)
+{
+    char sentence[400] = "";
+
+    if (!detach(domain, sbdf, sentence, sizeof(sentence)))
+        return EJECT_DONE;
+    if (sentence[0])
+        qmp_set_error(error, NULL, "%s", sentence);
+    else
+        hv_failed("the device cannot be taken away", error);
+    return EJECT_FAILED;
+}
+
+enum eject_result eject(struct domain *domain, struct device *device, bool force,
+                        struct qmp_error *error)
+{
+    const struct timeval soon = { .tv_usec = LOOK_MS * 1000 };
+    const uint32_t sbdf = device->sbdf;
+    struct ejection *ejection = find(domain, device->slot);
+    int state = slot_state(domain, device->slot, XENLITE_PCI_SLOT_query);
+
+    if (force || state == XENLITE_PCI_SLOT_off) {
+        if (ejection)
+            finish(ejection);
+        return detach_now(domain, sbdf, error);
+    }
+    if (ejection)
+        return EJECT_UNDER_WAY;
+    if (slot_state(domain, device->slot, XENLITE_PCI_SLOT_eject) < 0) {
+        hv_failed("the guest cannot be asked to let go of the device", error);
+        return EJECT_FAILED;
+    }
+    ejection = calloc(1, sizeof(*ejection));
+    if (ejection)
+        ejection->timer = evtimer_new(domain->dmd->base, on_timer, ejection);
+    if (!ejection || !ejection->timer) {
+        free(ejection);
+        qmp_set_error(error, NULL, "not enough memory");
+        return EJECT_FAILED;
+    }
+    ejection->domain = domain;
+    ejection->sbdf = sbdf;
+    ejection->slot = device->slot;
+    LIST_INSERT_HEAD(&ejections, ejection, link);
+    event_add(ejection->timer, &soon);
+    return EJECT_UNDER_WAY;
+}

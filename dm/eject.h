@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Taking a device away from a guest that runs: its kernel is asked to let go, and has a while for it. */
+#ifndef DM_EJECT_H
+#define DM_EJECT_H
+
+#include <stdbool.h>
+
+struct device;
+struct domain;
+struct qmp_error;
+
+enum eject_result {
+    EJECT_DONE,      /* it is gone */
+    EJECT_UNDER_WAY, /* DEVICE_DELETED or DEVICE_UNPLUG_GUEST_ERROR will tell */
+    EJECT_FAILED,    /* *error is filled */
+};
+
+/* force: at once, without asking. The device (with all of its slot) may be freed when this returns. */
+enum eject_result eject(struct domain *domain, struct device *device, bool force,
+                        struct qmp_error *error);
+/* The domain goes: what is under way ends. */
+void eject_forget(struct domain *domain);
+
+#endif
