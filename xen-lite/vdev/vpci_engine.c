@@ -174,7 +174,8 @@ static uint32_t overlay(uint32_t acc, unsigned reg, unsigned len, unsigned at, u
         mask >>= (reg - at) * 8;
         bits >>= (reg - at) * 8;
     }
-    return acc;
+    mask &= bytes_mask(len);
+    return (uint32_t)((acc & ~mask) | (bits & mask));
 }
 
 static enum trap_result managed_read_locked(struct vpci *vpci, struct vpci_dev *vd, unsigned reg,
