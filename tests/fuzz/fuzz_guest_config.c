@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* FUZZ_SOURCES: xen-lite/trap/trap.c xen-lite/trap/reclaim.c xen-lite/trap/record.c xen-lite/trap/rules.c xen-lite/vdev/pci.c xen-lite/vdev/pci_probe.c xen-lite/vdev/vpci.c xen-lite/vdev/vpci_engine.c xen-lite/vdev/vpci_access.c xen-lite/vdev/vpci_header.c xen-lite/vdev/vpci_bars.c xen-lite/vdev/vpci_cap.c xen-lite/vdev/vmsi.c xen-lite/vdev/vmsix.c xen-lite/vdev/vmsix_page.c xen-lite/vdev/vroot.c xen-lite/vdev/vroot_port.c xen-lite/vdev/vpci_guest.c xen-lite/vdev/vpci_guest_header.c xen-lite/vdev/vpci_guest_bars.c xen-lite/vdev/vpci_guest_caps.c xen-lite/vdev/msi_bind.c xen-lite/vdev/ioreq.c xen-lite/vdev/ioreq_server.c xen-lite/vdev/ioreq_finish.c tests/unit/sim_ioreq.c tests/unit/sim_pci.c tests/unit/sim_guest.c tests/unit/sim.c */
 /*
- * A hostile guest: random accesses to the configuration space of its root and of two functions, one of them with capability lists
- * that are random, too; to its device memory and ports; with resets, hot-plug and allocation failures in between. Whatever
- * it does: no crash, what is mapped is the functions' own memory and no interrupt table, inside the root's windows;
- * the hardware's BARs stay; everything can be taken down again.
+ * A hostile guest: random accesses to the configuration space of its root and of two functions, one
+ * of them with capability lists that are random, too; to its device memory and ports; with resets,
+ * hot-plug and allocation failures in between. Whatever it does: no crash, what is mapped is the
+ * functions' own memory and no interrupt table, inside the root's windows; the hardware's BARs
+ * stay; everything can be taken down again.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -66,9 +67,11 @@ static void check_page(uint64_t gfn, uint64_t mfn)
     /* If the list leads there. */
     unsigned open = pci_find(DISK)->msix.nr ? 0x2000 : 0x4000;
 
-    ASSERT((pa >= DISK_BAR0 && pa < DISK_BAR0 + open) || (pa >= DISK_BAR2 && pa < DISK_BAR2 + (1 << 20)));
+    ASSERT((pa >= DISK_BAR0 && pa < DISK_BAR0 + open) ||
+           (pa >= DISK_BAR2 && pa < DISK_BAR2 + (1 << 20)));
     ASSERT((gpa >= XENLITE_PCI_MMIO_BASE && gpa - XENLITE_PCI_MMIO_BASE < XENLITE_PCI_MMIO_SIZE) ||
-           (gpa >= XENLITE_PCI_MMIO64_BASE && gpa - XENLITE_PCI_MMIO64_BASE < XENLITE_PCI_MMIO64_SIZE));
+           (gpa >= XENLITE_PCI_MMIO64_BASE &&
+            gpa - XENLITE_PCI_MMIO64_BASE < XENLITE_PCI_MMIO64_SIZE));
 }
 
 static void check(void)
@@ -117,17 +120,20 @@ static void config_access(void)
     val = 0x80000000 | sbdf << 8 | (reg & 0xfc);
     trap_pio_access(SIM_VCPU, 0xcf8, 4, true, &val);
     val = some_value();
-    trap_pio_access(SIM_VCPU, (uint16_t)(0xcfc + (reg & 3)), size > 4 ? 4 : size, take(1) & 3, &val);
+    trap_pio_access(SIM_VCPU, (uint16_t)(0xcfc + (reg & 3)), size > 4 ? 4 : size, take(1) & 3,
+                    &val);
 }
 
 static void device_access(void)
 {
-    uint64_t val = some_value(), base = take(1) & 1 ? XENLITE_PCI_MMIO_BASE : XENLITE_PCI_MMIO64_BASE;
+    uint64_t val = some_value(),
+             base = take(1) & 1 ? XENLITE_PCI_MMIO_BASE : XENLITE_PCI_MMIO64_BASE;
     uint64_t gpa = base + (take(3) & 0x1fffff);
     unsigned size = 1u << take(1) % 4;
 
     if (take(1) & 1)
-        trap_pio_access(SIM_VCPU, (uint16_t)(XENLITE_PCI_IO_BASE + (take(2) & 0x3fff)), size > 4 ? 4 : size, take(1) & 1, &val);
+        trap_pio_access(SIM_VCPU, (uint16_t)(XENLITE_PCI_IO_BASE + (take(2) & 0x3fff)),
+                        size > 4 ? 4 : size, take(1) & 1, &val);
     else if ((gpa & (PAGE_SIZE - 1)) + size <= PAGE_SIZE)
         guest_mem(gpa, size, take(1) & 1, &val);
 }

@@ -177,7 +177,7 @@ fails 'wrong: kernel="/boot/noise"' 'guest.cfg:3: error|command line: error: thi
 fails 'wrong: kernel="/boot/torn"' 'this kernel cannot be a pvh guest' 'a torn kernel'
 fails 'wrong: ramdisk="/boot/huge"; memory=128' 'do not fit into memory = 128' 'a RAM disk larger than memory'
 fails 'wrong: cpus="200"' 'there is no CPU 200, the last is 1' 'a CPU that is not there'
-fails 'wrong: pci=["00:02.0"]' 'passing devices to guests is not supported' 'pci'
+fails 'wrong: pci=["00:02.0"]' 'there is no PCI function 0000:00:02.0' 'pci'
 fails 'wrong: type="hvm"' 'type .hvm. is not supported' 'another type'
 fails 'wrong: on_crash="dance"' 'on_crash = "dance" is not supported' 'an unknown action'
 fails 'wrong: name' 'is no assignment' 'an argument that is no assignment'

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Turns the simulated domain of sim_pci.c into a guest with a PCI root: a page table in which gfns and mfns differ, ports,
- * and messages that are remembered.
+ * Turns the simulated domain of sim_pci.c into a guest with a PCI root: a page table in which gfns
+ * and mfns differ, ports, and messages that are remembered.
  */
 #ifndef XL_TESTS_SIM_GUEST_H
 #define XL_TESTS_SIM_GUEST_H
@@ -34,7 +34,8 @@ void sim_guest_for_each(void (*fn)(uint64_t gfn, uint64_t mfn));
 enum trap_result guest_mem(uint64_t gpa, unsigned size, bool write, uint64_t *val);
 
 /* For sim_pci.c: the page table of a guest. */
-int sim_guest_map_range(uint64_t gfn, uint64_t mfn, uint64_t nr, enum p2m_type type, uint64_t *done);
+int sim_guest_map_range(uint64_t gfn, uint64_t mfn, uint64_t nr, enum p2m_type type,
+                        uint64_t *done);
 int sim_guest_unmap(uint64_t gfn, uint64_t nr, uint64_t *done);
 uint64_t sim_guest_lookup(uint64_t gfn, enum p2m_type *type, unsigned *order);
 

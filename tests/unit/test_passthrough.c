@@ -584,6 +584,8 @@ static void test_others_wait(void **state)
     assert_int_equal(pt_run(&a, &res, &wake), -EAGAIN);
     assert_int_equal(pt_run(&b, &res, &wake), -EAGAIN);
     assert_int_equal(second->flr, 0);
+    assert_true(pt_moving(rig_dev(NIC)));
+    assert_false(pt_moving(rig_dev(F(0, 4, 0))));
     /* b's caller pushes a on to its end, but does not take its result. */
     sim_now_ns += 200 * MS;
     assert_int_equal(pt_run(&b, &res, &wake), -EAGAIN);

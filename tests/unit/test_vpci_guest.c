@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Physical functions in a guest: header, BARs that the guest sizes and moves (also to where they must not be), what traps,
- * filtered capabilities, and random accesses with the invariants checked after each.
+ * Physical functions in a guest: header, BARs that the guest sizes and moves (also to where they
+ * must not be), what traps, filtered capabilities, and random accesses with the invariants checked
+ * after each.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,8 +32,8 @@
 #define LOW  ((uint64_t)XENLITE_PCI_MMIO_BASE)
 #define HIGH ((uint64_t)XENLITE_PCI_MMIO64_BASE)
 
-#define MEM  PCI_COMMAND_MEMORY
-#define IO   PCI_COMMAND_IO
+#define MEM          PCI_COMMAND_MEMORY
+#define IO           PCI_COMMAND_IO
 #define TABLE_OFFSET 0x2040u
 #define PBA_OFFSET   0x3000u
 
@@ -277,16 +278,11 @@ static void refused(unsigned i, uint64_t addr, enum deny_rule rule)
 
 static void test_hostile(void **state)
 {
-    static const uint64_t nowhere[] = { 0x100000,
-                                        0xfee00000,
-                                        0xfec00000,
-                                        XENLITE_PCI_ECAM_BASE,
-                                        LOW - MIB(1),
-                                        MIB(4096),
-                                        HIGH - MIB(1),
-                                        HIGH + XENLITE_PCI_MMIO64_SIZE,
-                                        1ULL << 52,
-                                        1ULL << 63 };
+    static const uint64_t nowhere[] = { 0x100000,      0xfee00000,
+                                        0xfec00000,    XENLITE_PCI_ECAM_BASE,
+                                        LOW - MIB(1),  MIB(4096),
+                                        HIGH - MIB(1), HIGH + XENLITE_PCI_MMIO64_SIZE,
+                                        1ULL << 52,    1ULL << 63 };
 
     (void)state;
     for (unsigned i = 0; i < ARRAY_SIZE(nowhere); i++)
@@ -437,7 +433,10 @@ static void test_covered(void **state)
     assert_int_equal(sim_guest_mfn(LOW + 255 * PAGE_SIZE), SIM_RAM >> PAGE_SHIFT);
 }
 
-/* A function level reset behind our back: the guest sees it, restores the command register, and everything is as it was. */
+/*
+ * A function level reset behind our back: the guest sees it, restores the command register, and
+ * everything is as it was.
+ */
 static void test_reset(void **state)
 {
     (void)state;
@@ -525,16 +524,16 @@ static struct sim_function *with_caps(void)
     f->config[PCI_REG_CAP_POINTER] = 0x43; /* the low bits do not count */
     cap_at(f, 0x40, 0x12, 0x50);           /* SATA: hidden */
     cap_at(f, 0x50, PCI_CAP_PM, 0x58);
-    cap_at(f, 0x58, PCI_CAP_AF, 0xc0);     /* hidden */
+    cap_at(f, 0x58, PCI_CAP_AF, 0xc0); /* hidden */
     cap_at(f, 0xc0, 0x09, 0x70);
     cap_at(f, 0x70, PCI_CAP_PCIE, 0xb0);
-    put16(f, 0x72, 0x0292);                /* an integrated endpoint, version 2, message 1 */
-    cap_at(f, 0xb0, 0x03, 0x50);           /* and back: a loop */
-    ext_at(f, 0x100, 0x0d, 0x110);         /* ACS: hidden */
+    put16(f, 0x72, 0x0292);        /* an integrated endpoint, version 2, message 1 */
+    cap_at(f, 0xb0, 0x03, 0x50);   /* and back: a loop */
+    ext_at(f, 0x100, 0x0d, 0x110); /* ACS: hidden */
     ext_at(f, 0x110, 0x01, 0x200);
-    ext_at(f, 0x200, 0x10, 0x160);         /* SR-IOV: hidden */
-    ext_at(f, 0x160, 0x15, 0x180);         /* resizable BARs: hidden */
-    ext_at(f, 0x180, 0x03, 0x110);         /* a loop */
+    ext_at(f, 0x200, 0x10, 0x160); /* SR-IOV: hidden */
+    ext_at(f, 0x160, 0x15, 0x180); /* resizable BARs: hidden */
+    ext_at(f, 0x180, 0x03, 0x110); /* a loop */
     return f;
 }
 
@@ -584,7 +583,10 @@ static void test_filter(void **state)
     sim_finish();
 }
 
-/* Lists from broken hardware: whatever they say, the guest's ends, and nothing outside is looked at. */
+/*
+ * Lists from broken hardware: whatever they say, the guest's ends, and nothing outside is looked
+ * at.
+ */
 static void test_broken_lists(void **state)
 {
     (void)state;
@@ -604,7 +606,8 @@ static void test_broken_lists(void **state)
             assert_null(pci_find(f->sbdf)->owner);
         } else {
             cfg_write(PCI_SBDF(0, 0, 1, 0), PCI_REG_PRIMARY_BUS, 4, 0x010100);
-            for (pos = cfg_read(DISK, PCI_REG_CAP_POINTER, 1); pos; pos = cfg_read(DISK, pos + 1, 1)) {
+            for (pos = cfg_read(DISK, PCI_REG_CAP_POINTER, 1); pos;
+                 pos = cfg_read(DISK, pos + 1, 1)) {
                 uint8_t id = (uint8_t)cfg_read(DISK, pos, 1);
 
                 assert_true(n++ < 48 && pos >= 0x40);
@@ -687,7 +690,8 @@ static void test_random(void **state)
         if (!(n & 3))
             random_memory();
         if (rand() % 500 == 0)
-            cfg_write(PCI_SBDF(0, 0, 1 + rand() % 2, 0), PCI_REG_PRIMARY_BUS, 4, rand() & 1 ? 0x010100 : 0x020200);
+            cfg_write(PCI_SBDF(0, 0, 1 + rand() % 2, 0), PCI_REG_PRIMARY_BUS, 4,
+                      rand() & 1 ? 0x010100 : 0x020200);
         if (rand() % 1000 == 0) {
             vpci_guest_detach(SIM_DOMAIN, DISK_HW);
             vpci_guest_attach(SIM_DOMAIN, DISK_HW, 1, 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest's root ports: registers and their masks, bus numbers, and hot-plug as Linux's pciehp drives it.
+ * A guest's root ports: registers and their masks, bus numbers, and hot-plug as Linux's pciehp
+ * drives it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -116,11 +117,16 @@ static void test_ecam(void **state)
     uint64_t val;
 
     (void)state;
-    assert_int_equal(trap_mmio_access(SIM_VCPU, XENLITE_PCI_ECAM_BASE + (5 << 15), 4, false, &val), TRAP_DONE);
+    assert_int_equal(trap_mmio_access(SIM_VCPU, XENLITE_PCI_ECAM_BASE + (5 << 15), 4, false, &val),
+                     TRAP_DONE);
     assert_int_equal(val, VROOT_PORT << 16 | VROOT_VENDOR);
-    assert_int_equal(trap_mmio_access(SIM_VCPU, XENLITE_PCI_ECAM_BASE + XENLITE_PCI_ECAM_SIZE - 4, 4, false, &val), TRAP_DONE);
+    assert_int_equal(trap_mmio_access(SIM_VCPU, XENLITE_PCI_ECAM_BASE + XENLITE_PCI_ECAM_SIZE - 4,
+                                      4, false, &val),
+                     TRAP_DONE);
     assert_int_equal(val, 0xffffffff);
-    assert_int_equal(trap_mmio_access(SIM_VCPU, XENLITE_PCI_ECAM_BASE + XENLITE_PCI_ECAM_SIZE, 4, false, &val), TRAP_NONE);
+    assert_int_equal(
+        trap_mmio_access(SIM_VCPU, XENLITE_PCI_ECAM_BASE + XENLITE_PCI_ECAM_SIZE, 4, false, &val),
+        TRAP_NONE);
 }
 
 static void test_masks(void **state)
@@ -156,7 +162,8 @@ static void test_masks(void **state)
 
 static void set_bus(unsigned slot, uint8_t secondary, uint8_t subordinate)
 {
-    cfg_write(PORT(slot), PCI_REG_PRIMARY_BUS, 4, (uint32_t)subordinate << 16 | (uint32_t)secondary << 8);
+    cfg_write(PORT(slot), PCI_REG_PRIMARY_BUS, 4,
+              (uint32_t)subordinate << 16 | (uint32_t)secondary << 8);
 }
 
 static void test_routing(void **state)
@@ -169,7 +176,9 @@ static void test_routing(void **state)
     assert_int_equal(cfg_read(FUNCTION, 0, 4), 0x00101b36);
     assert_int_equal(cfg_read(FUNCTION | 1, 0, 4), 0xffffffff);
     assert_int_equal(cfg_read(PCI_SBDF(0, BUS, 1, 0), 0, 4), 0xffffffff);
-    /* Moved; a range that ends below it; none; the root's own bus; beyond the configuration window. */
+    /*
+     * Moved; a range that ends below it; none; the root's own bus; beyond the configuration window.
+     */
     set_bus(SLOT, BUS + 1, BUS + 3);
     assert_int_equal(cfg_read(FUNCTION, 0, 4), 0xffffffff);
     assert_int_equal(cfg_read(PCI_SBDF(0, BUS + 1, 0, 0), 0, 4), 0x00101b36);
@@ -398,7 +407,10 @@ static void test_eject(void **state)
     assert_int_equal(vroot_free_slot(SIM_DOMAIN), 1);
 }
 
-/* 6.7.3.4: one message until all enabled events are cleared; none without the interrupt's enable bit, or MSI's. */
+/*
+ * 6.7.3.4: one message until all enabled events are cleared; none without the interrupt's enable
+ * bit, or MSI's.
+ */
 static void test_messages(void **state)
 {
     unsigned msi = cap_of(PORT(SLOT), PCI_CAP_MSI);

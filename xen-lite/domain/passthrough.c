@@ -159,6 +159,14 @@ int pt_run(const struct pt_request *req, struct pt_result *res, uint64_t *wake_n
     return rc;
 }
 
+bool pt_moving(const struct pci_dev *pdev)
+{
+    for (unsigned i = 0; job_state == JOB_RUNS && i < job.nr; i++)
+        if (job.item[i].pdev == pdev)
+            return true;
+    return false;
+}
+
 /* ---- the end of a domain ---- */
 
 /* At once, for all of them: resets take their time, and DMA must not go on meanwhile. */

@@ -101,6 +101,8 @@ int pt_connect_intx(struct domain *d, uint32_t sbdf, uint32_t gsi, bool active_l
 
 /* The domain that owns it: a domid, XENLITE_PCI_NOBODY or XENLITE_PCI_HYPERVISOR. */
 uint16_t pt_owner(const struct pci_dev *pdev);
+/* It is part of the transaction under way. */
+bool pt_moving(const struct pci_dev *pdev);
 /* The record of a guest's function; NULL for others. */
 struct pt_function *pt_function_of(const struct domain *d, const struct pci_dev *pdev);
 /* -ENODEV, -ENOMEM. */
@@ -148,7 +150,7 @@ int pt_refuse(struct pt_job *j, enum xenlite_pci_stage stage, enum deny_rule rul
 int pt_check(struct pt_job *j);
 /* pt_move.c: acts. 0: ended. -EAGAIN: again at j->wake_ns. */
 int pt_move(struct pt_job *j);
-/* Overlap of memory BARs of functions with different owners, PT_BAR_* checks; see pt_check.c. */
+/* Not a bridge. */
 bool pt_is_endpoint(const struct pci_dev *pdev);
 
 #endif

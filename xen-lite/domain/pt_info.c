@@ -53,6 +53,7 @@ static uint32_t flags_of(const struct pci_dev *pdev)
     flags |= pt_is_endpoint(pdev) ? 0 : XENLITE_PCI_IS_BRIDGE;
     flags |= cmd & PCI_COMMAND_MEMORY ? XENLITE_PCI_DECODES : 0;
     flags |= cmd & PCI_COMMAND_MASTER ? XENLITE_PCI_MASTERS : 0;
+    flags |= pt_moving(pdev) ? XENLITE_PCI_MOVING : 0;
     flags |= f && f->permissive ? XENLITE_PCI_IS_PERMISSIVE : 0;
     flags |= iommu_enabled() && iommu_unit_for(pdev->sbdf) >= 0 ? XENLITE_PCI_TRANSLATED : 0;
     flags |= iommu_intremap() && iommu_unit_for(pdev->sbdf) >= 0 ? XENLITE_PCI_REMAPPED : 0;

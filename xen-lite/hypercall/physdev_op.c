@@ -5,8 +5,10 @@
 #include "cpu/guest_mem.h"
 #include "domain/domain.h"
 #include "hypercall/handlers.h"
+#include "hypercall/hypercall.h"
 #include "hypercall/pt_irq.h"
 #include "lib/errno.h"
+#include "lib/time.h"
 #include "vdev/vpci.h"
 
 #include <xen/physdev.h>
@@ -46,13 +48,28 @@ static long device_add(struct vcpu *v, uint64_t argp)
     return vpci_physdev_add(v->domain, sbdf_of(arg.seg, arg.bus, arg.devfn), arg.flags);
 }
 
+/* Not while somebody looks at all functions, or is handing this one over. */
+static long remove_function(struct vcpu *v, uint32_t sbdf)
+{
+    long rc;
+
+    vtime_end_nap(v);
+    if (!pt_enter()) {
+        vtime_nap(v, now_ns() + NS_PER_MS);
+        return HYPERCALL_RESTART;
+    }
+    rc = vpci_physdev_remove(v->domain, sbdf);
+    pt_leave();
+    return rc;
+}
+
 static long device_remove(struct vcpu *v, uint64_t argp)
 {
     struct physdev_pci_device arg;
 
     if (copy_from_guest(v, &arg, argp, sizeof(arg)))
         return -EFAULT;
-    return vpci_physdev_remove(v->domain, sbdf_of(arg.seg, arg.bus, arg.devfn));
+    return remove_function(v, sbdf_of(arg.seg, arg.bus, arg.devfn));
 }
 
 /* The older forms of the two: segment 0 only. */
@@ -63,7 +80,7 @@ static long manage_pci(struct vcpu *v, uint64_t argp, bool add)
     if (copy_from_guest(v, &arg, argp, sizeof(arg)))
         return -EFAULT;
     return add ? vpci_physdev_add(v->domain, sbdf_of(0, arg.bus, arg.devfn), 0)
-               : vpci_physdev_remove(v->domain, sbdf_of(0, arg.bus, arg.devfn));
+               : remove_function(v, sbdf_of(0, arg.bus, arg.devfn));
 }
 
 static long manage_pci_add_ext(struct vcpu *v, uint64_t argp)

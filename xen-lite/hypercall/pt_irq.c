@@ -79,7 +79,7 @@ static int parse(const struct physdev_map_pirq *arg, struct pt_irq *irq)
 
     if (!wide && arg->type != MAP_PIRQ_TYPE_MSI)
         return -EOPNOTSUPP;
-    if (arg->devfn < 0 || arg->devfn > 0xff || arg->entry_nr < 0 || arg->entry_nr > UINT16_MAX ||
+    if (arg->devfn < 0 || arg->devfn > 0xff || arg->entry_nr < 0 || arg->entry_nr > 0xffff ||
         (!wide && (arg->bus < 0 || arg->bus > 0xff)) || ((uint32_t)arg->bus & 0xff00))
         return -EINVAL;
     /* Several messages of MSI are not shown to guests. */

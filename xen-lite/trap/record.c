@@ -135,18 +135,34 @@ static __attribute__((noinline)) void lose(struct record_cpu *c)
         WRITE_ONCE(record_listening, false);
 }
 
-void record_write(const struct trap_record *rec)
+struct trap_record *record_place(void)
 {
     struct record_cpu *c = &cpus[cpu_id()];
 
-    if (!c->ring)
-        return;
+    if (unlikely(!c->ring))
+        return NULL;
     if (unlikely(c->head - __atomic_load_n(&c->tail, __ATOMIC_ACQUIRE) >= RECORD_RING)) {
         lose(c);
-        return;
+        return NULL;
     }
-    c->ring[c->head & (RECORD_RING - 1)] = *rec;
+    return &c->ring[c->head & (RECORD_RING - 1)];
+}
+
+void record_done(void)
+{
+    struct record_cpu *c = &cpus[cpu_id()];
+
     __atomic_store_n(&c->head, c->head + 1, __ATOMIC_RELEASE);
+}
+
+void record_write(const struct trap_record *rec)
+{
+    struct trap_record *place = record_place();
+
+    if (!place)
+        return;
+    *place = *rec;
+    record_done();
 }
 
 void record_annotate(unsigned kind, uint32_t sbdf, uint32_t reg, uint16_t handler)

@@ -67,6 +67,12 @@ int record_read(uint64_t token, unsigned cpu, struct trap_record *out, unsigned 
                 uint64_t *lost);
 /* Writes into the running CPU's ring.  Only meaningful while record_listening. */
 void record_write(const struct trap_record *rec);
+/*
+ * The same in place: the next free one of the running CPU's ring, to be filled in (every field) and
+ * then published.  NULL: no room, counted.
+ */
+struct trap_record *record_place(void);
+void record_done(void);
 
 /*
  * Says what the access under way on this CPU is about (RECORD_CONFIG or RECORD_MSIX); the record of

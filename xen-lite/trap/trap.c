@@ -248,30 +248,37 @@ static __attribute__((noinline)) enum trap_result not_done(struct trap_region *r
     return (enum trap_result)res;
 }
 
-/* The access is performed and timed, and a record of it written. */
-static int recorded_call(struct vcpu *v, struct trap_table *t, struct trap_region *r, uint64_t addr,
-                         unsigned size, bool write, uint64_t *val)
+/* The access is performed and timed, and a record of it written, field by field into its place. */
+static __attribute__((noinline)) int recorded_call(struct vcpu *v, struct trap_table *t,
+                                                   struct trap_region *r, uint64_t addr,
+                                                   unsigned size, bool write, uint64_t *val)
 {
-    struct trap_record rec = {
-        .time = now_ns(),
-        .addr = addr,
-        .sbdf = DENY_NO_DEVICE,
-        .domid = t->domid,
-        .vcpu = (uint16_t)vcpu_trap_id(v),
-        .handler = r->handler,
-        .kind = r->kind,
-        .size = (uint8_t)size,
-        .write = write,
-    };
+    uint64_t start = now_ns();
+    struct trap_record *rec;
     int res;
 
     record_begin();
     res = call_handler(v, r, addr, size, write, val);
-    rec.ns = (uint32_t)(now_ns() - rec.time);
-    rec.value = write || res == TRAP_DONE ? *val : trap_all_ones(size);
-    rec.disposition = (uint8_t)(res < 0 ? TRAP_DENIED : res);
-    record_take_annotation(&rec);
-    record_write(&rec);
+    /* After the call: what it made records of comes first. */
+    rec = record_place();
+    if (unlikely(!rec))
+        return res;
+    rec->time = start;
+    rec->ns = (uint32_t)(now_ns() - start);
+    rec->addr = addr;
+    rec->value = write || res == TRAP_DONE ? *val : trap_all_ones(size);
+    rec->sbdf = DENY_NO_DEVICE;
+    rec->domid = t->domid;
+    rec->vcpu = (uint16_t)vcpu_trap_id(v);
+    rec->handler = r->handler;
+    rec->rule = 0;
+    rec->kind = r->kind;
+    rec->size = (uint8_t)size;
+    rec->write = write;
+    rec->disposition = (uint8_t)(res < 0 ? TRAP_DENIED : res);
+    rec->reason = 0;
+    record_take_annotation(rec);
+    record_done();
     return res;
 }
 
@@ -289,7 +296,7 @@ static enum trap_result not_found(struct trap_table *t, enum trap_kind kind, uin
     return TRAP_DENIED;
 }
 
-/* The hint was wrong, or somebody listens. */
+/* The hint was wrong, or a handler makes an access. */
 static __attribute__((noinline)) enum trap_result
 access_slowly(struct vcpu *v, struct trap_table *t, enum trap_kind kind, uint64_t addr,
               unsigned size, bool write, uint64_t *val)
@@ -321,8 +328,11 @@ access(struct vcpu *v, enum trap_kind kind, uint64_t addr, unsigned size, bool w
         return access_slowly(v, t, kind, addr, size, write, val);
     reclaim_enter(c);
     r = find_hinted(t, kind, addr, addr + size - 1);
-    if (likely(r && !READ_ONCE(record_listening))) {
-        res = call_handler(v, r, addr, size, write, val);
+    if (likely(r)) {
+        if (likely(!READ_ONCE(record_listening)))
+            res = call_handler(v, r, addr, size, write, val);
+        else
+            res = recorded_call(v, t, r, addr, size, write, val);
         if (unlikely(res != TRAP_DONE))
             res = not_done(r, res, size, write, val);
     } else {

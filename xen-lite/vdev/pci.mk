@@ -27,7 +27,11 @@ tests_unit_test_vmsix_SOURCES = tests/unit/test_vmsix.c $(vpci_test_sources)
 tests_unit_test_vmsix_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vmsix_LDADD = $(UNIT_LIBS)
 
-check_PROGRAMS += tests/unit/test_ioreq
-tests_unit_test_ioreq_SOURCES = tests/unit/test_ioreq.c $(vpci_test_sources)
+check_PROGRAMS += tests/unit/test_ioreq tests/unit/test_ioreq_msi
+ioreq_rig = tests/unit/ioreq_rig.c tests/unit/ioreq_rig.h
+tests_unit_test_ioreq_SOURCES = tests/unit/test_ioreq.c $(ioreq_rig) $(vpci_test_sources)
 tests_unit_test_ioreq_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_ioreq_LDADD = $(UNIT_LIBS)
+tests_unit_test_ioreq_msi_SOURCES = tests/unit/test_ioreq_msi.c $(ioreq_rig) $(vpci_test_sources)
+tests_unit_test_ioreq_msi_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_ioreq_msi_LDADD = $(UNIT_LIBS)

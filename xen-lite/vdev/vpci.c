@@ -91,6 +91,8 @@ int vpci_add_reg(struct vpci_dev *vd, const struct vpci_reg *reg)
     vd->nr_regs++;
     for (unsigned i = vd->nr_regs; i-- > 0;)
         vd->map[vd->reg[i].offset / 4] = (uint8_t)(i + 1);
+    if (reg->read)
+        vd->read_here[reg->offset / 4 / 64] |= 1ULL << (reg->offset / 4 % 64);
     return 0;
 }
 

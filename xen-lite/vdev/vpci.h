@@ -64,6 +64,7 @@ struct vpci_dev {
     bool dead; /* taken away while an access was under way; vpci->lock and lock */
     bool forwarded; /* a register's write handler has asked the device model; vpci->lock */
     uint8_t map[PCI_CFG_EXT_SIZE / 4]; /* dword -> 1 + index of its first register, 0: none */
+    uint64_t read_here[PCI_CFG_EXT_SIZE / 4 / 64]; /* dwords in which a register has a read handler */
     uint8_t nr_regs;
     struct vpci_reg reg[VPCI_MAX_REGS]; /* sorted by offset */
     bool mapped;                        /* memory is decoded and its ranges are in the page table */

@@ -165,14 +165,17 @@ static inline void annotate(uint32_t sbdf, unsigned reg, const struct vpci_reg *
 static uint32_t overlay(uint32_t acc, unsigned reg, unsigned len, unsigned at, unsigned size,
                         uint32_t val)
 {
-    for (unsigned i = 0; i < size; i++) {
-        unsigned byte = at + i - reg;
+    uint64_t mask = bytes_mask(size), bits = val;
 
-        if (at + i < reg || byte >= len)
-            continue;
-        acc = (acc & ~(0xffu << byte * 8)) | (val >> i * 8 & 0xff) << byte * 8;
+    if (at >= reg) {
+        mask <<= (at - reg) * 8;
+        bits <<= (at - reg) * 8;
+    } else {
+        mask >>= (reg - at) * 8;
+        bits >>= (reg - at) * 8;
     }
-    return acc;
+    mask &= bytes_mask(len);
+    return (uint32_t)((acc & ~mask) | (bits & mask));
 }
 
 static enum trap_result managed_read_locked(struct vpci *vpci, struct vpci_dev *vd, unsigned reg,
@@ -276,6 +279,17 @@ static inline bool managed(const struct vpci_dev *vd, unsigned reg)
     return vd->map[reg / 4] != 0;
 }
 
+/*
+ * True if a register of the map has something to say about a read, or a name for its record. The
+ * others, which are managed for their writes, are the hardware's.
+ */
+static inline bool managed_for_read(const struct vpci_dev *vd, unsigned reg)
+{
+    if (likely(!managed(vd, reg)))
+        return false;
+    return (vd->read_here[reg / 4 / 64] >> (reg / 4 % 64) & 1) || READ_ONCE(record_listening);
+}
+
 enum trap_result vpci_read(struct vpci *vpci, uint32_t sbdf, unsigned reg, unsigned size,
                            uint32_t *val)
 {
@@ -286,7 +300,7 @@ enum trap_result vpci_read(struct vpci *vpci, uint32_t sbdf, unsigned reg, unsig
         __atomic_fetch_add(&vd->reads, 1, __ATOMIC_RELAXED);
         WRITE_ONCE(vd->touched[reg / 4].reads, vd->touched[reg / 4].reads + 1);
     }
-    if (likely(!vd || !managed(vd, reg)))
+    if (likely(!vd || !managed_for_read(vd, reg)))
         return vpci->policy->read(vpci, vd, sbdf, reg, size, val);
     return managed_read(vpci, vd, reg, size, val);
 }

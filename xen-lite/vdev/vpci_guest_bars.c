@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where a guest's BARs are in its memory and ports: pages are mapped to the device's, but for those with interrupt tables; what
- * is smaller than a page, ports and the ROM are reached through a trap.
+ * Where a guest's BARs are in its memory and ports: pages are mapped to the device's, but for those
+ * with interrupt tables; what is smaller than a page, ports and the ROM are reached through a trap.
  *
- * All functions but the handlers: vpci->lock held. A handler reaches the device under its trap's own lock, so that when
- * a range is taken away nobody is still at the device.
+ * All functions but the handlers: vpci->lock held. A handler reaches the device under its trap's
+ * own lock, so that when a range is taken away nobody is still at the device.
  */
 #include "include/xenlite/pci.h"
 #include "lib/errno.h"
@@ -30,7 +30,8 @@ static const struct pci_bar *bar_of(const struct vpci_dev *vd, unsigned i)
 
 /* ---- handlers ---- */
 
-static int trap_access(struct vpci_bar_trap *t, uint64_t addr, unsigned size, bool write, uint64_t *val)
+static int trap_access(struct vpci_bar_trap *t, uint64_t addr, unsigned size, bool write,
+                       uint64_t *val)
 {
     uint64_t off = addr - t->base;
 
@@ -51,13 +52,15 @@ static int trap_access(struct vpci_bar_trap *t, uint64_t addr, unsigned size, bo
     return TRAP_DONE;
 }
 
-static int bar_trap_read(struct vcpu *v, struct trap_region *r, uint64_t addr, unsigned size, uint64_t *val)
+static int bar_trap_read(struct vcpu *v, struct trap_region *r, uint64_t addr, unsigned size,
+                         uint64_t *val)
 {
     (void)v;
     return trap_access(r->arg, addr, size, false, val);
 }
 
-static int bar_trap_write(struct vcpu *v, struct trap_region *r, uint64_t addr, unsigned size, uint64_t val)
+static int bar_trap_write(struct vcpu *v, struct trap_region *r, uint64_t addr, unsigned size,
+                          uint64_t val)
 {
     (void)v;
     return trap_access(r->arg, addr, size, true, &val);
@@ -84,7 +87,10 @@ static int trap_on(struct vpci_dev *vd, unsigned i)
     if (!rc)
         rc = trap_register_region(vd->vpci->traps, io ? TRAP_PIO : TRAP_MMIO, t->base,
                                   t->base + bar->size - 1, &bar_trap_ops, t,
-                                  t->rom ? "rom" : io ? "bar-ports" : "bar-small", &t->region);
+                                  t->rom ? "rom"
+                                  : io   ? "bar-ports"
+                                         : "bar-small",
+                                  &t->region);
     if (rc) {
         trap_defer_free(t);
         return rc;
@@ -124,7 +130,10 @@ static bool in_window(const struct pci_bar *bar, uint64_t addr)
            within(addr, bar->size, XENLITE_PCI_MMIO64_BASE, XENLITE_PCI_MMIO64_SIZE);
 }
 
-/* What a BAR holds while its size is asked for, by halves perhaps, and before it was given an address. */
+/*
+ * What a BAR holds while its size is asked for, by halves perhaps, and before it was given an
+ * address.
+ */
 static bool no_address(const struct pci_bar *bar, uint64_t addr)
 {
     uint64_t mask = ~(bar->size - 1);
@@ -143,7 +152,8 @@ static bool meets(const struct vpci_dev *vd, unsigned i, uint64_t first, uint64_
     uint64_t addr = vd->guest->addr[i];
     const struct pci_bar *bar = bar_of(vd, i);
 
-    return placed(vd, i) && bar->kind != PCI_BAR_IO && addr <= last && first <= addr + bar->size - 1;
+    return placed(vd, i) && bar->kind != PCI_BAR_IO && addr <= last &&
+           first <= addr + bar->size - 1;
 }
 
 static bool overlaps_another(const struct vpci *vpci, uint64_t first, uint64_t last)
@@ -238,8 +248,8 @@ static void table_off(struct vpci_dev *vd)
 /* ---- memory ---- */
 
 /*
- * Frames that the guest put there itself meanwhile are not ours to take away. Runs are as long as possible: each ends in a
- * flush.
+ * Frames that the guest put there itself meanwhile are not ours to take away. Runs are as long as
+ * possible: each ends in a flush.
  */
 static void unmap_pages(struct p2m *p2m, uint64_t gfn, uint64_t nr)
 {
@@ -312,7 +322,8 @@ void vpci_guest_restore_bars(struct vpci_dev *vd)
 
 static void hw_rom(struct vpci_dev *vd, bool on)
 {
-    vpci_hw_write(vd, PCI_REG_ROM, 4, (uint32_t)vd->guest->hw[VPCI_ROM] | (on ? PCI_ROM_ENABLE : 0));
+    vpci_hw_write(vd, PCI_REG_ROM, 4,
+                  (uint32_t)vd->guest->hw[VPCI_ROM] | (on ? PCI_ROM_ENABLE : 0));
 }
 
 /* ---- the whole ---- */

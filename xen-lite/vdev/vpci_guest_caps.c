@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a guest finds of a function's capabilities: the ones that are safe and that the hypervisor understands, in lists that
- * lead past the others. Lists come from hardware, which may be broken: every walk is bounded, and what does not fit is left out.
+ * What a guest finds of a function's capabilities: the ones that are safe and that the hypervisor
+ * understands, in lists that lead past the others. Lists come from hardware, which may be broken:
+ * every walk is bounded, and what does not fit is left out.
  */
 #include "lib/errno.h"
 #include "vdev/vmsi.h"
@@ -29,7 +30,10 @@ struct cap_list {
 
 /* ---- which ones ---- */
 
-/* Extended capabilities that a guest may see; it reads them, writes are the device model's to decide. */
+/*
+ * Extended capabilities that a guest may see; it reads them, writes are the device model's to
+ * decide.
+ */
 static bool ext_visible(uint16_t id)
 {
     switch (id) {
@@ -156,7 +160,8 @@ static unsigned next_visible(const struct cap_list *list, unsigned i)
     return 0;
 }
 
-static int add_constant(struct vpci_dev *vd, unsigned offset, unsigned size, uint32_t value, const char *name)
+static int add_constant(struct vpci_dev *vd, unsigned offset, unsigned size, uint32_t value,
+                        const char *name)
 {
     const struct vpci_reg reg = { .offset = (uint16_t)offset,
                                   .size = (uint8_t)size,
@@ -179,7 +184,9 @@ static void hw_write(struct vpci_dev *vd, const struct vpci_reg *reg, uint32_t v
 static int add_msi(struct vpci_dev *vd)
 {
     unsigned mask = vd->msi->cap + (vd->msi->is_64bit ? PCI_MSI_MASK_64 : PCI_MSI_MASK_32);
-    struct vpci_reg reg = { .offset = (uint16_t)mask, .size = 4, .write = hw_write, .name = "msi-mask" };
+    struct vpci_reg reg = {
+        .offset = (uint16_t)mask, .size = 4, .write = hw_write, .name = "msi-mask"
+    };
     int rc;
 
     if (!vd->msi->maskable)
@@ -265,8 +272,10 @@ static int ext_caps_init(struct vpci_dev *vd, struct cap_list *list)
         uint32_t next = next_visible(list, i + 1) << 20;
 
         if (c->visible)
-            rc = add_constant(vd, c->pos, 4, next | (vpci_hw_read(vd, c->pos, 4) & 0xfffff), "capability");
-        else if (c->pos == PCI_CFG_SIZE) /* the list begins there, if only with nothing (PCIe 5.0, 7.9.28) */
+            rc = add_constant(vd, c->pos, 4, next | (vpci_hw_read(vd, c->pos, 4) & 0xfffff),
+                              "capability");
+        else if (c->pos ==
+                 PCI_CFG_SIZE) /* the list begins there, if only with nothing (PCIe 5.0, 7.9.28) */
             rc = add_constant(vd, c->pos, 4, next, "capability");
     }
     return rc;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The configuration header of a guest's function. Every register of it is managed: none of its writes is anybody else's
- * business. BARs are kept here; command and status are the hardware's, so that the guest sees what a reset has done.
+ * The configuration header of a guest's function. Every register of it is managed: none of its
+ * writes is anybody else's business. BARs are kept here; command and status are the hardware's, so
+ * that the guest sees what a reset has done.
  */
 #include "include/xenlite/pci.h"
 #include "lib/errno.h"
@@ -13,9 +14,13 @@
 /* reg->index of a BAR register: number of the range, and whether it is an upper half. */
 #define BAR_UPPER 0x80
 
-/* The guest's part of the command register: decoding, bus master, INTx. The rest stays as the hardware has it. */
-#define COMMAND_BITS (PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_NO_INTX)
-#define STATUS_RW1C  0xf900u
+/*
+ * The guest's part of the command register: decoding, bus master, INTx. The rest stays as the
+ * hardware has it.
+ */
+#define COMMAND_BITS                                                                               \
+    (PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_NO_INTX)
+#define STATUS_RW1C 0xf900u
 
 static uint32_t hw_command(const struct vpci_dev *vd)
 {
@@ -138,12 +143,17 @@ static uint32_t bar_read(struct vpci_dev *vd, const struct vpci_reg *reg)
 /* Address bits below the size are 0, which is how the size is asked for (PCI 3.0, 6.2.5.1). */
 static uint64_t address_mask(const struct pci_bar *bar)
 {
-    uint64_t width = bar->kind == PCI_BAR_IO ? 0xffff : bar->kind == PCI_BAR_MEM64 ? ~0ULL : 0xffffffff;
+    uint64_t width = bar->kind == PCI_BAR_IO      ? 0xffff
+                     : bar->kind == PCI_BAR_MEM64 ? ~0ULL
+                                                  : 0xffffffff;
 
     return width & ~(bar->size - 1);
 }
 
-/* As in hardware a BAR moves when it is written, decoding or not; between two halves it may be anywhere. */
+/*
+ * As in hardware a BAR moves when it is written, decoding or not; between two halves it may be
+ * anywhere.
+ */
 static void bar_write(struct vpci_dev *vd, const struct vpci_reg *reg, uint32_t val)
 {
     unsigned i = reg->index & ~BAR_UPPER;
@@ -225,11 +235,9 @@ static int add_bars(struct vpci_dev *vd)
 
 static int add_rom(struct vpci_dev *vd)
 {
-    struct vpci_reg reg = { .offset = PCI_REG_ROM,
-                            .size = 4,
-                            .read = rom_read,
-                            .write = rom_write,
-                            .name = "rom" };
+    struct vpci_reg reg = {
+        .offset = PCI_REG_ROM, .size = 4, .read = rom_read, .write = rom_write, .name = "rom"
+    };
 
     if (!bar_usable(vd, VPCI_ROM)) {
         reg.read = vpci_read_value;
@@ -255,10 +263,18 @@ static const struct vpci_reg header[] = {
       .read = header_type_read,
       .write = vpci_write_ignored,
       .name = "header-type" },
-    { .offset = 0x0f, .size = 1, .read = vpci_read_value, .write = vpci_write_ignored, .name = "bist" },
+    { .offset = 0x0f,
+      .size = 1,
+      .read = vpci_read_value,
+      .write = vpci_write_ignored,
+      .name = "bist" },
     { .offset = 0x28, .size = 4, .write = vpci_write_ignored, .name = "cardbus" },
     { .offset = 0x2c, .size = 4, .write = vpci_write_ignored, .name = "subsystem" },
-    { .offset = 0x38, .size = 4, .read = vpci_read_value, .write = vpci_write_ignored, .name = "reserved" },
+    { .offset = 0x38,
+      .size = 4,
+      .read = vpci_read_value,
+      .write = vpci_write_ignored,
+      .name = "reserved" },
     { .offset = 0x3c, .size = 1, .read = line_read, .write = line_write, .name = "interrupt-line" },
     { .offset = 0x3d, .size = 1, .write = vpci_write_ignored, .name = "interrupt-pin" },
     { .offset = 0x3e, .size = 2, .write = vpci_write_ignored, .name = "latencies" },

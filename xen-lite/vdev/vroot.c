@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The virtual root: creation and end, register files of functions without hardware, and which function a bus number leads to.
+ * The virtual root: creation and end, register files of functions without hardware, and which
+ * function a bus number leads to.
  */
 #include "vdev/vroot.h"
 
@@ -105,7 +106,9 @@ static void unroute(struct vpci *vpci, struct vpci_dev *vd)
     WRITE_ONCE(vd->sbdf, VROOT_NOWHERE);
 }
 
-/* Who answers first has the address: on a wire two ports with one number would be a short circuit. */
+/*
+ * Who answers first has the address: on a wire two ports with one number would be a short circuit.
+ */
 static void route_to(struct vpci *vpci, struct vpci_dev *vd, uint32_t sbdf)
 {
     if (vpci_find(vpci, sbdf) || vpci_set_slot(vpci, sbdf, vd))

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The virtual PCI Express root of a guest: a host bridge and sixteen root ports on bus 0, functions without hardware
- * whose registers are memory with write masks. Each port is a slot with native hot-plug (PCIe 5.0, 6.7), so that a kernel
- * notices by its own means what comes and goes. Bus numbers are the guest's to assign: what is behind a port is found on its
- * secondary bus.
+ * The virtual PCI Express root of a guest: a host bridge and sixteen root ports on bus 0, functions
+ * without hardware whose registers are memory with write masks. Each port is a slot with native
+ * hot-plug (PCIe 5.0, 6.7), so that a kernel notices by its own means what comes and goes. Bus
+ * numbers are the guest's to assign: what is behind a port is found on its secondary bus.
  *
  * Everything is protected by vpci->lock; functions that do not take it say so.
  */
@@ -32,7 +32,8 @@ struct vroot_row {
     uint32_t reset; /* value in the beginning */
     uint32_t rw;    /* bits that a write changes */
     uint32_t rw1c;  /* bits that a written 1 clears */
-    void (*written)(struct vroot_fn *f, uint32_t old); /* after a write that touched it; NULL: nothing follows */
+    void (*written)(struct vroot_fn *f,
+                    uint32_t old); /* after a write that touched it; NULL: nothing follows */
 };
 
 struct vroot_fn {
@@ -44,9 +45,9 @@ struct vroot_fn {
     uint8_t value[PCI_CFG_SIZE] __aligned(4), rw[PCI_CFG_SIZE], rw1c[PCI_CFG_SIZE];
     /* Ports only: */
     struct vpci_dev *behind[XENLITE_PCI_SLOT_FUNCTIONS];
-    bool raised;   /* an enabled event is pending: the message for it has been sent */
-    bool ejecting; /* the button was pressed, and the guest has not let go */
-    bool let_go;   /* the guest has switched the slot's power indicator off */
+    bool raised;               /* an enabled event is pending: the message for it has been sent */
+    bool ejecting;             /* the button was pressed, and the guest has not let go */
+    bool let_go;               /* the guest has switched the slot's power indicator off */
     uint64_t events, messages; /* hot-plug events; messages sent for them */
 };
 
@@ -66,18 +67,22 @@ bool domain_has_started(const struct domain *d);
 /* ---- life cycle; these take vpci->lock ---- */
 
 /*
- * Gives the domain a PCI root. 0; -EBUSY (it runs, or is the control domain), -EEXIST (it has one), -ENOMEM, or what
- * trap_register_region() returns.
+ * Gives the domain a PCI root. 0; -EBUSY (it runs, or is the control domain), -EEXIST (it has one),
+ * -ENOMEM, or what trap_register_region() returns.
  */
 int vroot_create(struct domain *d);
-/* No vCPU of the domain runs any more, and all functions were detached. Nothing happens without a root. */
+/*
+ * No vCPU of the domain runs any more, and all functions were detached. Nothing happens without a
+ * root.
+ */
 void vroot_destroy(struct domain *d);
 
 /* ---- slots; these take vpci->lock ---- */
 
 /*
- * Presses the attention button: the guest's kernel unbinds drivers and switches the slot off, after some seconds in which a
- * second press, vroot_cancel_eject(), takes it back. 0; -ENODEV (no root, no such slot), -ENOENT (empty), -EBUSY (pressed already, or let go).
+ * Presses the attention button: the guest's kernel unbinds drivers and switches the slot off, after
+ * some seconds in which a second press, vroot_cancel_eject(), takes it back. 0; -ENODEV (no root,
+ * no such slot), -ENOENT (empty), -EBUSY (pressed already, or let go).
  */
 int vroot_request_eject(struct domain *d, unsigned slot);
 int vroot_cancel_eject(struct domain *d, unsigned slot);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Registers of the virtual root's functions, and what a root port does: hot-plug events and the message that tells of them
- * (PCIe 5.0, 6.7.3.4), the link's state, bus numbers.
+ * Registers of the virtual root's functions, and what a root port does: hot-plug events and the
+ * message that tells of them (PCIe 5.0, 6.7.3.4), the link's state, bus numbers.
  *
- * A slot has no power controller: what is inserted is on at once, and no kernel waits for anybody to press a button. When
- * a guest is asked to let a device go (attention button), it says that it has by switching the power indicator off.
+ * A slot has no power controller: what is inserted is on at once, and no kernel waits for anybody
+ * to press a button. When a guest is asked to let a device go (attention button), it says that it
+ * has by switching the power indicator off.
  */
 #include "irq/girq.h"
 #include "vdev/vpci_engine.h"
@@ -21,7 +22,8 @@
 #define MSI_ADDR    (CAP_MSI + PCI_MSI_ADDR_LO)
 #define MSI_DATA    (CAP_MSI + PCI_MSI_DATA_64)
 
-/* PCIe 5.0, 7.5.3: offsets inside the capability. clang-format off: bits are indented under their register */
+/* PCIe 5.0, 7.5.3. Bits are indented under their register. */
+/* clang-format off */
 #define DEVCTL   (CAP_PCIE + 0x08)
 #define   DEVCTL_MPS     0x00e0
 #define LNKCAP   (CAP_PCIE + 0x0c)
@@ -46,6 +48,7 @@
 #define   SLT_EVENTS   (0x0002 | 0x0004 | SLT_BUTTON | SLT_PRESENCE | SLT_COMMAND | SLT_LINK)
 /* 16 GT/s, 16 lanes: never what slows a device down in the eyes of its driver. */
 #define   LINK 0x0104
+
 /* clang-format on */
 
 static void bus_numbers_written(struct vroot_fn *port, uint32_t old)
@@ -61,8 +64,9 @@ static void link_control_written(struct vroot_fn *port, uint32_t old)
 }
 
 /*
- * A reset of the bus is one of each function behind the port, if they can: the wires that it would go over are not the
- * guest's. Who asked for it waits longer than the functions take (PCIe 5.0, 6.6.1 and 6.6.2).
+ * A reset of the bus is one of each function behind the port, if they can: the wires that it would
+ * go over are not the guest's. Who asked for it waits longer than the functions take (PCIe 5.0,
+ * 6.6.1 and 6.6.2).
  */
 static void bridge_control_written(struct vroot_fn *port, uint32_t old)
 {
@@ -73,7 +77,8 @@ static void bridge_control_written(struct vroot_fn *port, uint32_t old)
         unsigned cap = vd ? vd->pdev->cap_pcie : 0;
 
         if (cap && (vpci_hw_read(vd, cap + PCI_EXP_DEVCAP, 4) & PCI_EXP_DEVCAP_FLR))
-            vpci_hw_write(vd, cap + PCI_EXP_DEVCTL, 2, vpci_hw_read(vd, cap + PCI_EXP_DEVCTL, 2) | PCI_EXP_DEVCTL_FLR);
+            vpci_hw_write(vd, cap + PCI_EXP_DEVCTL, 2,
+                          vpci_hw_read(vd, cap + PCI_EXP_DEVCTL, 2) | PCI_EXP_DEVCTL_FLR);
     }
 }
 
@@ -133,6 +138,9 @@ static void slot_status_written(struct vroot_fn *port, uint32_t old)
 #define COMMAND_BITS 0x0547
 #define STATUS_RW1C  0xf900
 
+/* One register a line. */
+/* clang-format off */
+
 const struct vroot_row vroot_bridge_rows[] = {
     { PCI_REG_VENDOR, 2, VROOT_VENDOR, 0, 0, NULL },
     { PCI_REG_DEVICE, 2, VROOT_HOST_BRIDGE, 0, 0, NULL },
@@ -155,7 +163,7 @@ const struct vroot_row vroot_port_rows[] = {
     { PCI_REG_PRIMARY_BUS, 1, 0, 0xff, 0, NULL },
     { PCI_REG_SECONDARY_BUS, 1, 0, 0xff, 0, bus_numbers_written },
     { PCI_REG_SUBORD_BUS, 1, 0, 0xff, 0, bus_numbers_written },
-    /* Windows, all closed: base above limit. They are kept, and what they let through is not looked at. */
+    /* Windows, all closed: base above limit. What they let through is not looked at. */
     { 0x1c, 1, 0xf0, 0xf0, 0, NULL },      /* I/O base */
     { 0x1d, 1, 0x00, 0xf0, 0, NULL },      /* I/O limit */
     { 0x1e, 2, 0, 0, STATUS_RW1C, NULL },  /* secondary status */
@@ -167,7 +175,7 @@ const struct vroot_row vroot_port_rows[] = {
     { 0x2c, 4, 0, ~0u, 0, NULL },
     { PCI_REG_CAP_POINTER, 1, CAP_MSI, 0, 0, NULL },
     { 0x3c, 1, 0, 0xff, 0, NULL },   /* interrupt line */
-    { BRIDGE_CONTROL, 2, 0, 0x0003 | BRIDGE_BUS_RESET, 0, bridge_control_written }, /* parity, SERR# */
+    { BRIDGE_CONTROL, 2, 0, 0x0003 | BRIDGE_BUS_RESET, 0, bridge_control_written },
 
     { CAP_MSI, 2, PCI_CAP_MSI | CAP_PCIE << 8, 0, 0, NULL },
     { MSI_CONTROL, 2, PCI_MSI_64BIT, PCI_MSI_ENABLE, 0, NULL },
@@ -176,11 +184,11 @@ const struct vroot_row vroot_port_rows[] = {
     { MSI_DATA, 2, 0, 0xffff, 0, NULL },
 
     { CAP_PCIE, 2, PCI_CAP_PCIE, 0, 0, NULL },
-    { CAP_PCIE + PCI_EXP_FLAGS, 2, 2 | PCIE_ROOT_PORT << 4 | 0x0100, 0, 0, NULL }, /* a slot is there */
-    { CAP_PCIE + PCI_EXP_DEVCAP, 4, 0x8005, 0, 0, NULL }, /* role-based errors, payload up to 4096 */
+    { CAP_PCIE + PCI_EXP_FLAGS, 2, 2 | PCIE_ROOT_PORT << 4 | 0x0100, 0, 0, NULL }, /* slot */
+    { CAP_PCIE + PCI_EXP_DEVCAP, 4, 0x8005, 0, 0, NULL }, /* payload up to 4096 */
     { DEVCTL, 2, 0, 0x78ff, 0, NULL },
     { CAP_PCIE + 0x0a, 2, 0, 0, 0x000f, NULL }, /* device status */
-    { LNKCAP, 4, 0x00500000 | LINK, 0, 0, NULL }, /* reports whether the link is active; ASPM optional */
+    { LNKCAP, 4, 0x00500000 | LINK, 0, 0, NULL }, /* reports link active; ASPM optional */
     { LNKCTL, 2, 0, 0x0cd3, 0, link_control_written },
     { LNKSTA, 2, 0, 0, 0xc000, NULL },
     { SLTCAP, 4, 0x0079, 0, 0, NULL }, /* button, two indicators, surprise, hot-plug */
@@ -192,6 +200,8 @@ const struct vroot_row vroot_port_rows[] = {
     { CAP_PCIE + 0x30, 2, 0x0004, 0x000f, 0, NULL }, /* link control 2: target speed */
 };
 const unsigned vroot_nr_port_rows = ARRAY_SIZE(vroot_port_rows);
+
+/* clang-format on */
 
 void vroot_port_init(struct vroot_fn *port)
 {

@@ -1,0 +1,170 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Devices in guests: a guest is created with an NVMe disk and reads it; refusals say why; a daemon that is killed meanwhile is not
+# missed; devices are attached and detached while the guest runs, and come back clean.
+. "$(dirname -- "$0")/lib.sh"
+
+[ -z "$hypervisor" ] || skip_all 'needs xen-lite'
+[ -x "$build_dir/tools/xl-lite" ] || skip_all 'xl-lite is not built (libxen-dev, libjson-c-dev)'
+[ -x "$build_dir/dm/xl-dmd" ] || skip_all 'xl-dmd is not built (libevent-dev)'
+compile "$tests_dir/talk.c" "$tmp/talk"
+image=$("$src_dir/scripts/build-image")
+random_file "$tmp/disk" 16
+sum=$(md5_of "$tmp/disk")
+
+# The guest reads its disk, writes its registers, and waits for words on its console.
+"$tests_dir/guest-initrd" "$tmp/initrd" '
+disk() { for i in $(seq 100); do [ -b /dev/nvme0n1 ] && return; usleep 100000; done; }
+case " $(cat /proc/cmdline) " in
+*" do=disk "*)
+    disk; echo "SUM:$(dd if=/dev/nvme0n1 bs=1M iflag=direct 2>/dev/null | md5sum)"
+    echo "IRQ:$(awk "/nvme0q/ { n += \$2 } END { print n }" /proc/interrupts)"
+    ;;
+*" do=wait "*)
+    echo READY
+    while read -r line; do
+        case $line in
+        sum) disk; echo "SUM:$(dd if=/dev/nvme0n1 bs=1M iflag=direct 2>/dev/null | md5sum)" ;;
+        gone) for i in $(seq 100); do [ -e /dev/nvme0n1 ] || break; usleep 100000; done; [ -e /dev/nvme0n1 ] && echo STILL || echo GONE ;;
+        quit) break ;;
+        esac
+    done ;;
+esac' nvme || skip_all 'cannot make an initrd for the guest'
+
+cat >"$tmp/guest.cfg" <<'CFG'
+name = "one"
+type = "pvh"
+kernel = "/boot/vmlinuz"
+ramdisk = "/boot/guest.initrd"
+memory = 256
+vcpus = 1
+tsc_mode = "native"
+cmdline = "console=hvc0 panic=1 do=disk"
+CFG
+
+cat >"$tmp/script" <<'SCRIPT'
+cd /root
+bdf=0000:00:05.0 run=/run/xen-lite
+section() { echo "== $*"; }
+run() { section "$*"; timeout 100 "$@" 2>&1; echo "== status $?"; }
+within()
+{
+    local left=$1
+    shift
+    until "$@" >/dev/null 2>&1; do
+        left=$((left - 1))
+        [ "$left" -gt 0 ] || return 1
+        usleep 500000
+    done
+}
+no_guests() { [ "$(xl-lite list | wc -l)" -eq 2 ]; }
+# Outside of run(): timeout cannot execute a function.
+ask() { section "ask $1"; qmp "$@"; echo; }
+qmp() { talk $run/control.sock 10 "$1" '{"execute": "qmp_capabilities"}'"$2"; }
+say() { printf '%s\n' "$2" | timeout 2 xl-lite console "$1" >/dev/null 2>&1; }
+
+section 'no daemon'; xl-lite create -q guest.cfg "pci=[\"$bdf\"]" 2>&1; echo "== status $?"
+run xl-dmd
+run xl-lite pci-info $bdf
+run xl-lite pci-info $bdf --json
+run xl-lite pci-info 0000:00:1f.0
+run xl-lite pci-info 0000:77:00.0
+section 'in use'; xl-lite create -q guest.cfg "pci=[\"$bdf\"]" 2>&1; echo "== status $?"
+section 'nothing was made'; xl-lite list | wc -l
+run xl-lite pci-assignable-add $bdf
+run xl-lite pci-assignable-add 0000:77:00.0
+run xl-lite pci-assignable-list
+
+section 'create'; xl-lite create -q guest.cfg "pci=[\"$bdf\"]" 2>&1; echo "== status $?"
+run xl-lite pci-list one
+section 'taken'; xl-lite create -q guest.cfg 'name="two"' "pci=[\"$bdf\"]" 2>&1; echo "== status $?"
+section 'disk'; within 120 grep -q GUEST-DONE /var/log/xen-lite/one.log; grep -h -E 'SUM|IRQ' /var/log/xen-lite/one.log
+section 'gone'; within 40 no_guests; echo "$?"
+run xl-lite audit
+section 'back'; xl-lite pci-assignable-list
+
+# A guest without devices gets one while it runs; xl-dmd dies meanwhile.
+section 'empty'; xl-lite create -q guest.cfg 'name="hot"' 'passthrough="enabled"' 'cmdline="console=hvc0 panic=1 do=wait"' 2>&1; echo "== status $?"
+within 120 grep -q READY /var/log/xen-lite/hot.log
+run xl-lite pci-attach --dry-run hot $bdf
+run xl-lite pci-list hot
+run xl-lite pci-attach --permissive hot $bdf
+run xl-lite pci-attach hot $bdf
+say hot sum; section 'hot disk'; within 60 grep -q SUM /var/log/xen-lite/hot.log; grep SUM /var/log/xen-lite/hot.log
+ask '"served-here"' '{"execute": "query-ioreq", "arguments": {"domid": '"$(xl-lite domid hot)"'}}'
+ask '"decisions"' '{"execute": "query-pci", "arguments": {"bdf": "'$bdf'"}}'
+ask '"functions"' '{"execute": "query-traps", "arguments": {"domid": '"$(xl-lite domid hot)"'}}'
+ask '"remapping-entries"' '{"execute": "audit"}'
+ask '"units"' '{"execute": "query-iommu"}'
+kill -9 "$(cat $run/xl-dmd.lock)"; usleep 300000; xl-dmd
+run xl-lite pci-list hot --json
+run xl-lite pci-detach hot $bdf
+say hot gone; section 'unplugged'; within 40 grep -q -E 'GONE|STILL' /var/log/xen-lite/hot.log; grep -E 'GONE|STILL' /var/log/xen-lite/hot.log
+run xl-lite pci-attach hot $bdf
+say hot sum; section 'again'; within 60 sh -c '[ $(grep -c SUM /var/log/xen-lite/hot.log) = 2 ]'; grep -c "SUM" /var/log/xen-lite/hot.log
+run xl-lite pci-detach -f hot $bdf
+run xl-lite pci-detach hot $bdf
+run xl-lite destroy hot
+section 'all gone'; within 40 no_guests; echo "$?"
+run xl-lite pci-assignable-remove -r $bdf
+section 'control'; within 20 test -b /dev/nvme0n1; dd if=/dev/nvme0n1 bs=1M 2>/dev/null | md5sum
+run xl-lite audit
+section 'messages'; cat /var/log/xen-lite/xl-dmd.log; xl-lite dmesg | tail -n 20
+SCRIPT
+
+vm_timeout=500
+vm --cpus 2 --device nvme,drive=disk,serial=one,addr=5 --qemu-arg -drive --qemu-arg "file=$tmp/disk,format=raw,if=none,id=disk" \
+    --add "$image/vmlinuz:/boot/vmlinuz" --add "$tmp/initrd:/boot/guest.initrd" --add "$tmp/guest.cfg:/root/guest.cfg" \
+    --add "$tmp/talk:/usr/bin/talk" --script "$tmp/script"
+# The nth section of that name, up to the next one.
+part() { awk -v head="== $1" -v n="${2:-1}" '$0 == head { if (++seen == n) { on = 1; next } } /^== / && on { print; exit } on' <<<"$out"; }
+works() { like "$(part "$1" "${3:-1}")" '^== status 0' "$2"; }
+fails() { like "$(part "$1" "${4:-1}")" '^== status 1' "$3: fails"; like "$(part "$1" "${4:-1}")" "$2" "$3: says why"; }
+bdf=0000:00:05.0
+
+is "$status" 0 'the script runs to its end'
+fails 'no daemon' 'start xl-dmd first' 'create with a device and without xl-dmd'
+works 'xl-dmd' 'xl-dmd starts'
+works "xl-lite pci-info $bdf" 'pci-info'
+like "$(part "xl-lite pci-info $bdf")" 'but not as things are' 'it says that the disk can be given away, but not now'
+like "$(part "xl-lite pci-info $bdf")" "its driver nvme: make it so with 'xl-lite pci-assignable-add" 'because of its driver, and what to do'
+like "$(part "xl-lite pci-info $bdf")" 'MSI-X with [0-9]+ vectors \(table in BAR 0' 'it tells of MSI-X'
+like "$(part "xl-lite pci-info $bdf --json")" '"obstacles":' 'and speaks JSON'
+like "$(part 'xl-lite pci-info 0000:00:1f.0')" 'It cannot be given to a guest|not as things are' 'an ISA bridge has obstacles'
+fails 'xl-lite pci-info 0000:77:00.0' 'there is no PCI function' 'a function that is not there'
+fails 'in use' 'guest.cfg.*command line: error: pci|command line: error: pci.*cannot be given' 'a device in use'
+is "$(part 'nothing was made' | head -n 1)" 2 'and no domain was made'
+works "xl-lite pci-assignable-add $bdf" 'pci-assignable-add'
+fails 'xl-lite pci-assignable-add 0000:77:00.0' 'there is no PCI function' 'adding what is not there'
+like "$(part 'xl-lite pci-assignable-list')" "^$bdf" 'pci-assignable-list lists it'
+works create 'create with the disk'
+like "$(part 'xl-lite pci-list one')" "^01.0 $bdf  1b36:0010" 'pci-list shows it in slot 1'
+fails taken "Domain [0-9]+ has it" 'a second guest for the same disk'
+like "$(part disk)" "^SUM:$sum" 'the guest reads the disk'
+like "$(part disk)" '^IRQ:[1-9]' 'by interrupts'
+is "$(part gone | head -n 1)" 0 'the guest goes when it powers off'
+works 'xl-lite audit' 'the audit is clean'
+like "$(part back)" "^$bdf" 'and the disk is assignable again'
+works empty 'a guest with a PCI root and no device'
+works "xl-lite pci-attach --dry-run hot $bdf" 'pci-attach --dry-run'
+unlike "$(part 'xl-lite pci-list hot')" "$bdf" 'which does nothing'
+works "xl-lite pci-attach --permissive hot $bdf" 'pci-attach'
+fails "xl-lite pci-attach hot $bdf" 'rule ' 'attaching it twice'
+like "$(part 'hot disk')" "^SUM:$sum" 'the running guest notices the disk and reads it'
+like "$out" '"bound": [1-9]' 'its messages were bound through the daemon'
+like "$out" '"permissive": true' 'it is permissive'
+like "$out" '"clean": true' 'the audit over the socket is clean'
+like "$(part 'xl-lite pci-list hot --json')" '"permissive": ?true' 'a daemon that was killed and started finds the device'
+works "xl-lite pci-detach hot $bdf" 'pci-detach, with the guest'"'"'s consent'
+like "$(part unplugged)" GONE 'the disk is gone in the guest'
+is "$(part again | head -n 1)" 2 'attached again, it is read again'
+works "xl-lite pci-detach -f hot $bdf" 'pci-detach -f'
+fails "xl-lite pci-detach hot $bdf" 'does not have this device' 'detaching what is not there' 2
+works 'xl-lite destroy hot' 'destroy'
+is "$(part 'all gone' | head -n 1)" 0 'the guest is gone'
+works "xl-lite pci-assignable-remove -r $bdf" 'pci-assignable-remove'
+like "$(part control)" "$sum" 'the control domain reads the disk again, unchanged'
+works 'xl-lite audit' 'the audit is clean at the end' 2
+unlike "$(cat "$serial")" "$kernel_complaints" 'no complaint of the control domain'"'"'s kernel'
+[ "$tests_failed" -eq 0 ] || diag "$out"
+done_testing
