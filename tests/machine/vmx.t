@@ -6,7 +6,7 @@
 [ "$test_machine" = intel ] || skip_all 'for the Intel machine (XEN_LITE_TEST_MACHINE=intel)'
 [ -z "$hypervisor" ] || skip_all 'for xen-lite'
 
-cpu=qemu64,vendor=GenuineIntel,+vmx,+pdpe1gb,+rdtscp,+rdrand
+cpu=qemu64,vendor=GenuineIntel,+vmx,vmx-strict-tlb=on,+pdpe1gb,+rdtscp,+rdrand
 
 # without FEATURE,...: a CPU that lacks these.
 without() { printf '%s\n' --qemu-arg -cpu --qemu-arg "$cpu,-${1//,/,-}"; }
