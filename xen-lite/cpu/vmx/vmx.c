@@ -116,12 +116,28 @@ static void read_host(struct vmx_host *h)
     };
 }
 
+/* A VMCS goes from CPU to CPU, so its controls must mean the same everywhere. */
+static bool same_as_boot_cpu(void)
+{
+    struct vmx_caps mine;
+    const char *why = vmx_caps_probe(&mine, rdmsr_safe);
+
+    if (!why && mine.revision == vmx_caps.revision && mine.ept_vpid == vmx_caps.ept_vpid &&
+        !memcmp(&mine.ctl, &vmx_caps.ctl, sizeof(mine.ctl)))
+        return true;
+    pr_err("CPU %u has other VMX features than the boot CPU%s%s", cpu_id(), why ? ": " : "",
+           why ? why : "");
+    return false;
+}
+
 static int vmx_cpu_init(void)
 {
     struct vmx_cpu *vc = &vmx_cpus[cpu_id()];
     uint64_t control = 0, pa;
     bool failed;
 
+    if (!same_as_boot_cpu())
+        return -EIO;
     if (!vc->vmxon)
         vc->vmxon = region_alloc();
     if (!vc->vmxon)

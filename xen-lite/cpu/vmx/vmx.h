@@ -243,7 +243,7 @@ void vmx_tlb_init_cpu(void);
 void vmx_tlb_sync(struct vmx_vcpu *s, unsigned cpu);
 void vmx_flush_tlb(struct cpu_vcpu *c);
 
-/* ---- exits.c, io.c ---- */
+/* ---- exits.c ---- */
 
 void vmx_handle_exit(struct cpu_vcpu *c);
 /* A port access's exit qualification in the common code's form (cpu/exit.h). */
