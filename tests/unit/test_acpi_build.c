@@ -281,7 +281,7 @@ static void test_methods(void **state)
         in_directory(
             dir,
             "acpiexec -b 'execute \\_SB.PCI0._OSC "
-            "(F54DDB33F71F1C4096577441C03DD766) 1 3 (000000001F000000FF000000)' DSDT.aml >osc; "
+            "(5B4DDB33F71F1C4096577441C03DD766) 1 3 (000000001F000000FF000000)' DSDT.aml >osc; "
             "cat osc; grep -q '10 00 00 00 1F 00 00 00 1D 00 00 00' osc"),
         0);
     assert_int_equal(

@@ -20,7 +20,7 @@ xen-lite/xen-lite-break: xen-lite/xen-lite-break-syms
 
 check_PROGRAMS += tests/unit/test_audit
 tests_unit_test_audit_SOURCES = tests/unit/test_audit.c $(vtd_rig) $(iommu_logic) $(p2m_sources) \
-	xen-lite/mm/frame.c $(xenlite_audit_sources) xen-lite/hypercall/xenlite_list.c \
+	$(frame_sources) $(xenlite_audit_sources) xen-lite/hypercall/xenlite_list.c \
 	xen-lite/hypercall/xenlite_list.h xen-lite/hypercall/xenlite_break.c
 tests_unit_test_audit_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_audit_LDADD = $(UNIT_LIBS)
