@@ -4,7 +4,7 @@
  * 0xff as an override. What is accepted must keep its promises.
  *
  * FUZZ_SOURCES: -D_GNU_SOURCE tools/guest_cfg.c tools/cfg_lines.c tools/cpus.c tools/uuid.c
- * FUZZ_SOURCES: -lxlutil
+ * FUZZ_SOURCES: tools/pci_spec.c -lxlutil
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -11,7 +11,8 @@
  * FUZZ_SOURCES: xen-lite/hypercall/sysctl.c xen-lite/hypercall/xenlite_op.c xen-lite/hypercall/xenlite_sched.c xen-lite/hypercall/domctl.c
  * FUZZ_SOURCES: xen-lite/hypercall/pt_irq.c xen-lite/hypercall/dm_op.c
  * FUZZ_SOURCES: xen-lite/hypercall/domctl_life.c xen-lite/hypercall/domctl_context.c
- * FUZZ_SOURCES: xen-lite/hypercall/domctl_policy.c tests/unit/hc_life.c
+ * FUZZ_SOURCES: xen-lite/hypercall/domctl_policy.c xen-lite/hypercall/domctl_pci.c tests/unit/hc_life.c
+ * FUZZ_SOURCES: xen-lite/hypercall/debug_keys.c
  * FUZZ_SOURCES: xen-lite/cpu/context.c xen-lite/cpu/cpuid.c xen-lite/cpu/cpuid_edit.c
  *
  * Hypercalls with arbitrary arguments from two domains, over guest memory that changes between

@@ -41,7 +41,7 @@ image=$("$src_dir/scripts/build-image")
 echo "GUEST-ARG $(cat /proc/cmdline)"
 dmesg | grep -E "BUG:|WARNING: CPU|Call Trace|unchecked MSR" | sed "s/^/GUEST-COMPLAINT /"
 case "$(cat /proc/cmdline)" in
-*act=reboot*) reboot -f ;;
+*act=reboot*) sleep 1; reboot -f ;; # xenconsoled would lose the last words
 *act=crash*) echo c >/proc/sysrq-trigger ;;
 esac'
 

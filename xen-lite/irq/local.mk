@@ -10,7 +10,8 @@ tests_unit_test_timer_SOURCES = tests/unit/test_timer.c xen-lite/irq/timer.c \
 tests_unit_test_timer_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_timer_LDADD = $(UNIT_LIBS)
 
-tests_unit_test_irq_SOURCES = tests/unit/test_irq.c xen-lite/irq/irq.c xen-lite/irq/ioapic.c \
+tests_unit_test_irq_SOURCES = tests/unit/test_irq.c tests/unit/irq_model.h xen-lite/irq/irq.c \
+	xen-lite/irq/ioapic.c \
 	xen-lite/irq/girq.c
 tests_unit_test_irq_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_irq_LDADD = $(UNIT_LIBS)

@@ -308,7 +308,6 @@ int vmsix_map(struct vpci_dev *vd)
     uint64_t hw_table = vd->pdev->bar[info->table_bar].addr + info->table_offset;
     uint64_t hw_pba = vd->pdev->bar[info->pba_bar].addr + info->pba_offset;
     struct vmsix *m = vd->msix;
-
     int rc;
 
     if (!pci_msix_in_bars(vd->pdev))
