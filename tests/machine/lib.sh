@@ -14,7 +14,7 @@ hypervisor=${XEN_LITE_TEST_HYPERVISOR:-}
 hypervisor_name=${hypervisor:-xen-lite}
 test_machine=${XEN_LITE_TEST_MACHINE:-auto}
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/xen-lite-test.XXXXXX")
-trap 'rm -rf "$tmp"' EXIT
+trap '[ -n "${XEN_LITE_KEEP:-}" ] || rm -rf "$tmp"' EXIT # XEN_LITE_KEEP: look at what a test left
 
 tests_run=0
 tests_failed=0

@@ -139,6 +139,7 @@ int setup(void **state)
     policy = vpci_policy_control;
     policy.asks = true;
     policy.write = vpci_policy_guest.write;
+    vpci_prepare(&sim_vpci);
     assert_int_equal(vpci_init(&sim_vpci, SIM_DOMAIN, 0, &sim_traps, &sim_p2m, &policy), 0);
     f = sim_add(DEV, 0x8086, 0x10d3);
     sim_bar(f, 0, 0x4000, BAR0, true);

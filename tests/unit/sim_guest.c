@@ -197,7 +197,7 @@ void sim_guest_begin(void)
     ASSERT(!pci_scan());
     /* It was the control domain so far. */
     vpci_destroy(&sim_vpci);
-    memset(&sim_vpci, 0, sizeof(sim_vpci));
+    vpci_prepare(&sim_vpci);
     sim_guest_on = true;
     if (vroot_create(SIM_DOMAIN))
         abort();

@@ -443,6 +443,7 @@ void sim_reset(void)
     memset(&sim_p2m, 0, sizeof(sim_p2m));
     sim_p2m.max_gfn = BIT(39 - PAGE_SHIFT) - 1;
     sim_ioreq_reset(SIM_DOMAIN);
+    vpci_prepare(&sim_vpci);
     if (vpci_init(&sim_vpci, SIM_DOMAIN, 0, &sim_traps, &sim_p2m, &vpci_policy_control))
         abort();
 }

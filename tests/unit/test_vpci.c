@@ -733,6 +733,7 @@ static void test_guest_policy(void **state)
 
     (void)state;
     vpci_destroy(&sim_vpci);
+    vpci_prepare(&sim_vpci);
     assert_int_equal(vpci_init(&sim_vpci, SIM_DOMAIN, 5, &sim_traps, &sim_p2m, &vpci_policy_guest),
                      0);
     sim_decode(f, true);

@@ -236,7 +236,7 @@ static void test_create_fails(void **state)
     (void)state;
     for (;; n++) {
         vroot_destroy(SIM_DOMAIN);
-        memset(&sim_vpci, 0, sizeof(sim_vpci));
+        vpci_prepare(&sim_vpci);
         sim_heap_fail_after = n;
         if (!vroot_create(SIM_DOMAIN))
             break;
@@ -246,7 +246,7 @@ static void test_create_fails(void **state)
     assert_true(n > 17);
     sim_heap_fail_after = 0;
     vroot_destroy(SIM_DOMAIN);
-    memset(&sim_vpci, 0, sizeof(sim_vpci));
+    vpci_prepare(&sim_vpci);
     sim_guest_started = true;
     assert_int_equal(vroot_create(SIM_DOMAIN), -EBUSY);
     sim_guest_started = false;

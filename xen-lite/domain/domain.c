@@ -317,6 +317,7 @@ int domain_create(const struct domain_config *cfg, struct domain **out)
     d->tsc_base = cfg->control ? 0 : rdtsc();
     list_init(&d->link);
     list_init(&d->destroy.link);
+    vpci_prepare(&d->vpci);
     memcpy(d->handle, cfg->handle, sizeof(d->handle));
     err = domain_init_parts(d, cfg);
     if (!err)

@@ -24,19 +24,23 @@ int vpci_deny(struct vpci_dev *vd, enum deny_rule rule, uint64_t a, uint64_t b)
     return deny(rule, vd->vpci->domid, vd->sbdf, a, b);
 }
 
+void vpci_prepare(struct vpci *vpci)
+{
+    memset(vpci, 0, sizeof(*vpci));
+    spin_lock_init(&vpci->lock);
+    list_init(&vpci->devices);
+    list_init(&vpci->ecam);
+    list_init(&vpci->pages);
+}
+
 int vpci_init(struct vpci *vpci, struct domain *d, uint16_t domid, struct trap_table *traps,
               struct p2m *p2m, const struct vpci_policy *policy)
 {
-    memset(vpci, 0, sizeof(*vpci));
     vpci->domain = d;
     vpci->domid = domid;
     vpci->traps = traps;
     vpci->p2m = p2m;
     vpci->policy = policy;
-    spin_lock_init(&vpci->lock);
-    list_init(&vpci->devices);
-    list_init(&vpci->ecam);
-    list_init(&vpci->pages);
     return vpci_access_init(vpci);
 }
 

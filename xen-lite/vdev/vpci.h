@@ -136,8 +136,10 @@ void domain_pci_gone(struct domain *d, struct pci_dev *pdev);
 
 /* ---- life cycle ---- */
 
+/* Of every domain, with a PCI root or without: whoever looks for its functions finds none. */
+void vpci_prepare(struct vpci *vpci);
 /*
- * `traps` and `p2m` must be initialised and outlive *vpci.  Registers ports CF8-CFF.  0 or a
+ * After vpci_prepare(). `traps` and `p2m` must be initialised and outlive *vpci.  Registers ports CF8-CFF.  0 or a
  * negative errno.  Byte and word accesses to CF8-CFB are TRAP_NONE: CF9 is the reset control
  * register, the caller's.
  */
