@@ -26,6 +26,7 @@
 #define ARENA_SIZE 0x400000ull
 #define HOLE       0xd0000ull   /* guest frames without memory, below 4 GiB */
 #define RAM_END    0x8000ull    /* frames: 128 MiB */
+#define OWN        0x1000ull    /* frames from here on hold this program, its page tables and the arena */
 #define SAFE       0x5000ull    /* frames from here to RAM_END are nobody's */
 
 void guest_main(void);
@@ -143,8 +144,10 @@ static uint64_t any_pointer(void)
 
 static uint64_t any_gfn(void)
 {
+    uint64_t gfn = odd();
+
     switch (below(6)) {
-    case 0: return odd();
+    case 0: return gfn >= OWN - 8 && gfn < SAFE ? gfn + SAFE : gfn;
     case 1: return HOLE + below(512);
     case 2: return 0xfee00 + below(2);
     case 3: return RAM_END - 4 + below(8);
@@ -187,6 +190,15 @@ static uint64_t gfn_list(unsigned n)
     return (uint64_t)p;
 }
 
+/*
+ * Where a list without end may begin: behind it memory ends soon. What such a list does elsewhere, the guest would not live to
+ * tell: it names its own frames, and results are written behind each element.
+ */
+static uint64_t end_of_memory(size_t element)
+{
+    return RAM_END * PAGE - element * (1 + below(100));
+}
+
 /* ---- calls of the right shape ---- */
 
 static long memory(void)
@@ -199,11 +211,18 @@ static long memory(void)
 
     switch (below(5)) {
     case 0:
-        r->nr_extents = one_in(8) ? odd() : n;
+        r->nr_extents = n;
         r->extent_order = one_in(4) ? (unsigned)odd() : one_in(3) ? 9 : (unsigned)below(3);
         r->domid = any_domid();
         r->mem_flags = one_in(4) ? (unsigned)odd() : 0;
         set_xen_guest_handle(r->extent_start, (xen_pfn_t *)gfn_list(n));
+        /* Large extents at any frame would hold this program as well. */
+        for (unsigned i = 0; r->extent_order > 2 && i < n; i++)
+            r->extent_start.p[i] = one_in(2) ? HOLE + below(1024) : RAM_END + rnd();
+        if (one_in(8)) {
+            r->nr_extents = odd();
+            set_xen_guest_handle(r->extent_start, (xen_pfn_t *)end_of_memory(sizeof(xen_pfn_t)));
+        }
         return call(__HYPERVISOR_memory_op, (one_in(2) ? 1 : 6) | (one_in(8) ? below(64) << 6 : 0), (uint64_t)r, 0, 0, 0);
     case 1:
         a->domid = any_domid();
@@ -248,12 +267,14 @@ static long events(void)
 static long grants(void)
 {
     static const uint8_t size[] = { 40, 24, 32, 8, 24, 64, 24, 32, 8, 24, 8, 8, 24 };
-    unsigned cmd = (unsigned)below(13), n = one_in(8) ? (unsigned)odd() : (unsigned)below(8);
+    unsigned cmd = (unsigned)below(13);
     uint64_t p = noise(8 * 8);
 
     for (unsigned i = 0; i < 8 && one_in(2); i++)
         *(uint16_t *)(p + i * size[cmd] + size[cmd] / 2) = any_domid();
-    return call(__HYPERVISOR_grant_table_op, cmd, p, n, 0, 0);
+    if (one_in(8))
+        return call(__HYPERVISOR_grant_table_op, cmd, end_of_memory(size[cmd]), odd(), 0, 0);
+    return call(__HYPERVISOR_grant_table_op, cmd, p, below(8), 0, 0);
 }
 
 static long vcpus(void)
@@ -328,7 +349,11 @@ static long many_at_once(void)
         e[i].args[0] = one_in(2) ? below(12) : odd();
         e[i].args[1] = any_pointer();
     }
-    return call(__HYPERVISOR_multicall, one_in(4) ? any_pointer() : (uint64_t)e, one_in(8) ? odd() : below(9), 0, 0, 0);
+    if (one_in(4))
+        return call(__HYPERVISOR_multicall, one_in(2) ? odd() : HOLE * PAGE - below(200), below(9), 0, 0, 0);
+    if (one_in(8))
+        return call(__HYPERVISOR_multicall, end_of_memory(sizeof(*e)), odd(), 0, 0, 0);
+    return call(__HYPERVISOR_multicall, (uint64_t)e, below(9), 0, 0, 0);
 }
 
 /* ---- */
