@@ -15,6 +15,7 @@
 #include "dm/dmd.h"
 #include "dm/hv.h"
 #include "dm/hv_server.h"
+#include "dm/intx.h"
 #include "dm/logfile.h"
 #include "dm/policy.h"
 #include "libs/xenlite.h"
@@ -338,6 +339,7 @@ static void add_device(struct model *model, const struct xenlite_pci_entry *entr
     device->seen = true;
     compile_table(model, device);
     LIST_INSERT_HEAD(&model->devices, device, link);
+    intx_connect(model->models->dmd, model->domain->domid, device->sbdf);
     tell(model, device, "DEVICE_ADDED");
 }
 

@@ -112,6 +112,8 @@ int xenlite_pci_attach(xc_interface *xch, uint32_t domid, struct xenlite_pci_mov
                        size_t len);
 int xenlite_pci_detach(xc_interface *xch, uint32_t domid, struct xenlite_pci_move *move, char *text,
                        size_t len);
+/* Which of the machine's GSIs the function's pin is; flags: XENLITE_PCI_INTX_*. */
+int xenlite_pci_intx(xc_interface *xch, uint32_t domid, uint32_t sbdf, uint32_t gsi, uint32_t flags);
 /* slot and action are the caller's. */
 int xenlite_pci_slot(xc_interface *xch, uint32_t domid, struct xenlite_pci_slot_op *slot);
 /* Name and purpose of a stage, from the header that the library was built with; NULL past the last. */

@@ -155,6 +155,13 @@ int xenlite_pci_detach(xc_interface *xch, uint32_t domid, struct xenlite_pci_mov
     return move_device(xch, XENLITE_PCI_detach, domid, move, text, len);
 }
 
+int xenlite_pci_intx(xc_interface *xch, uint32_t domid, uint32_t sbdf, uint32_t gsi, uint32_t flags)
+{
+    struct xenlite_pci_intx_op op = { .sbdf = sbdf, .gsi = gsi, .flags = flags };
+
+    return xenlite_call(xch, XENLITE_PCI_intx, domid, &op, sizeof(op));
+}
+
 int xenlite_pci_slot(xc_interface *xch, uint32_t domid, struct xenlite_pci_slot_op *slot)
 {
     return xenlite_call(xch, XENLITE_PCI_slot, domid, slot, sizeof(*slot));

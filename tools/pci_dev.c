@@ -131,6 +131,70 @@ static const char *find_stub(void)
     return NULL;
 }
 
+/* ---- which interrupt its pin is ---- */
+
+static bool read_number(const char *path, unsigned *value)
+{
+    FILE *file = fopen(path, "re");
+    bool ok;
+
+    if (file == NULL) {
+        return false;
+    }
+    ok = fscanf(file, "%u", value) == 1;
+    fclose(file);
+    return ok;
+}
+
+/*
+ * The GSI of an enabled function, from the kernel's number of its interrupt. For the first IO-APIC the kernel's numbers are
+ * GSIs; what another one has is not told, and is not guessed.
+ */
+static bool read_gsi(uint32_t sbdf, unsigned *gsi)
+{
+    char path[PATH_MAX];
+    unsigned pin;
+
+    device_path(path, sbdf, "irq");
+    if (!read_number(path, gsi) || *gsi == 0) {
+        return false;
+    }
+    snprintf(path, sizeof(path), "/sys/kernel/irq/%u/hwirq", *gsi);
+    return read_number(path, &pin) && pin == *gsi;
+}
+
+static void gsi_path(char path[PATH_MAX], uint32_t sbdf)
+{
+    char bdf[PCI_BDF_TEXT];
+
+    pci_bdf_format(sbdf, bdf);
+    snprintf(path, PATH_MAX, FORMER_DIR "/%s.gsi", bdf);
+}
+
+/*
+ * Leaves the number where xl-dmd looks for it. The function has no driver at this moment: otherwise the kernel lets nobody
+ * enable it. Without the number it has MSI only, which is no reason to fail.
+ */
+static void learn_gsi(uint32_t sbdf)
+{
+    char path[PATH_MAX];
+    FILE *file = NULL;
+    unsigned gsi;
+
+    gsi_path(path, sbdf);
+    if (write_device(sbdf, "enable", "1") != 0) {
+        return;
+    }
+    if (read_gsi(sbdf, &gsi) && make_directories(FORMER_DIR, 0700) == 0) {
+        file = fopen(path, "we");
+    }
+    if (file != NULL) {
+        fprintf(file, "%u\n", gsi);
+        fclose(file);
+    }
+    write_device(sbdf, "enable", "0");
+}
+
 /* ---- the former driver, for who wants it back ---- */
 
 static void former_path(char path[PATH_MAX], uint32_t sbdf)
@@ -176,6 +240,7 @@ int pci_make_assignable(uint32_t sbdf)
         return -1;
     }
     remember(sbdf, driver);
+    learn_gsi(sbdf);
     if (write_device(sbdf, "driver_override", stub) != 0 ||
         write_file("/sys/bus/pci/drivers_probe", bdf) != 0) {
         return xl_error("%s: %s cannot be bound to it: %s", bdf, stub, strerror(errno));
@@ -213,6 +278,8 @@ int pci_make_unassignable(uint32_t sbdf, bool rebind)
         return xl_error("%s: no driver could be bound: %s", bdf, strerror(errno));
     }
     former_path(path, sbdf);
+    unlink(path);
+    gsi_path(path, sbdf);
     unlink(path);
     return 0;
 }

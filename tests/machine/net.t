@@ -7,17 +7,7 @@
 cpus=2
 random_file "$tmp/file" 8
 sum=$(md5_of "$tmp/file")
-# A web server on the host that gives the file to everybody; it writes its port number to the file $tmp/port.
-perl -MIO::Socket::INET -e '
-    my ($file, $port_file) = @ARGV;
-    my $server = IO::Socket::INET->new(LocalAddr => "127.0.0.1", Listen => 5) or die "listen: $!";
-    open(my $out, ">", "$port_file.new"); print $out $server->sockport; close $out; rename "$port_file.new", $port_file;
-    local $/; open(my $in, "<", $file); my $data = <$in>; $/ = "\n";
-    while (my $client = $server->accept) {
-        while (defined(my $line = <$client>)) { last if $line =~ /^\r?$/ }
-        print $client "HTTP/1.0 200 OK\r\nContent-Length: ", length $data, "\r\n\r\n", $data;
-        close $client;
-    }' "$tmp/file" "$tmp/port" &
+"$src_dir/scripts/lib/web-server" "$tmp/file" "$tmp/port" &
 server=$!
 trap 'kill "$server"; rm -rf "$tmp"' EXIT
 for ((i = 0; i < 50; i++)); do [ -e "$tmp/port" ] && break; sleep 0.1; done

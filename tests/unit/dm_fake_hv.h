@@ -60,6 +60,8 @@ struct fake_guest {
 struct fake_device {
     struct xenlite_pci_entry entry; /* sbdf 0: there is none */
     unsigned slot_state;            /* XENLITE_PCI_SLOT_* */
+    uint32_t gsi;                   /* that its pin was connected to; 0: none */
+    unsigned connected;             /* how often */
 };
 
 /* The hypervisor's other side, for tests. */

@@ -248,6 +248,21 @@ int xenlite_pci_info(xc_interface *xch, uint32_t sbdf, struct xenlite_pci_info *
                                             .size = 0x4000,
                                             .kind = XENLITE_PCI_BAR_mem64 };
     out->nr_group = 1;
+    out->intx_pin = 1;
+    out->intx_gsi = device_of(hv_of(xch), sbdf)->gsi;
+    return 0;
+}
+
+int xenlite_pci_intx(xc_interface *xch, uint32_t domid, uint32_t sbdf, uint32_t gsi, uint32_t flags)
+{
+    struct fake_device *device = device_of(hv_of(xch), sbdf);
+
+    if (!device || device->entry.owner != domid || flags) {
+        errno = ENODEV;
+        return -1;
+    }
+    device->gsi = gsi;
+    device->connected++;
     return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -69,6 +70,28 @@ static void test_decisions(void **state)
     assert_int_equal(device->written, 1);
     assert_int_equal(device->partly, 2);
     assert_int_equal(device->refused, 2);
+}
+
+/* The toolstack's file says which interrupt the pin is; who starts later finds it connected. */
+static void test_intx(void **state)
+{
+    struct rig *rig = *state;
+    char path[128];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/assignable", rig->run);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof(path), "%s/assignable/0000:00:05.0.gsi", rig->run);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("21\n", file);
+    fclose(file);
+    guest_with_device(rig);
+    assert_int_equal(fake_pci(rig->hv)->device[0].gsi, 21);
+    rig_stop_daemon(rig);
+    rig_start_daemon(rig);
+    dmd_scan(rig->dmd, false);
+    assert_int_equal(fake_pci(rig->hv)->device[0].connected, 1);
 }
 
 /* The hypervisor remembers who is permissive, also for a daemon that starts later; so does the policy's list. */
@@ -395,7 +418,7 @@ static void test_trace(void **state)
 int pci_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_decisions), T(test_permissive),  T(test_messages), T(test_nonsense), T(test_storm),
+        T(test_decisions), T(test_intx), T(test_permissive),  T(test_messages), T(test_nonsense), T(test_storm),
         T(test_fair),      T(test_add_and_del), T(test_refusals), T(test_policy),   T(test_trace),
     };
 
