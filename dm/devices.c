@@ -33,6 +33,7 @@ struct target {
 
 struct models {
     struct dmd *dmd;
+    struct target last; /* whose request came last */
     struct policy *policy;
     struct target *targets; /* by port */
     unsigned nr_targets;
@@ -256,9 +257,16 @@ bool models_event(struct models *models, int port)
     if (port < 0 || (unsigned)port >= models->nr_targets || !models->targets[port].model)
         return false;
     target = &models->targets[port];
+    models->last = *target;
     serve(target->model, target->vcpu);
     hv_unmask(models->dmd->hv, port);
     return true;
+}
+
+void models_serve_early(struct models *models)
+{
+    if (models->last.model)
+        serve(models->last.model, models->last.vcpu);
 }
 
 /* ---- devices ---- */
@@ -487,6 +495,8 @@ void model_free(struct model *model)
     for (unsigned i = 0; i < model->models->nr_targets; i++)
         if (model->models->targets[i].model == model)
             model->models->targets[i].model = NULL;
+    if (model->models->last.model == model)
+        model->models->last.model = NULL;
     while ((device = LIST_FIRST(&model->devices)))
         remove_device(model, device, false);
     hv_server_close(model->hv, &model->server);

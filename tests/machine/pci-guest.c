@@ -12,8 +12,12 @@
 #define APIC_EOI   0xb0
 #define APIC_SVR   0xf0
 #define APIC_ICR   0x300
+#define APIC_TIMER 0x320
+#define APIC_COUNT 0x380
+#define APIC_DIVIDE 0x3e0
 #define APIC_ICR2  0x310
 #define ECAM       0xe0000000ull
+#define TIMER_VECTOR 0x50
 #define START_PAGE 8u /* the second CPU starts at this page */
 #define STATUS     0x06
 #define POINTER    0x34
@@ -178,6 +182,20 @@ static void set_up_interrupts(void)
     }
     __asm__ volatile("lidt %0" ::"m"(desc));
     mmio_write(APIC + APIC_SVR, 4, 0x1ff);
+    __asm__ volatile("sti");
+}
+
+/* SDM vol. 3, 11.5.4: one shot, divided by 1. */
+void halt_for(uint32_t ticks)
+{
+    const uint64_t before = page->irqs[this_cpu()];
+
+    __asm__ volatile("cli");
+    mmio_write(APIC + APIC_DIVIDE, 4, 0xb);
+    mmio_write(APIC + APIC_TIMER, 4, TIMER_VECTOR);
+    mmio_write(APIC + APIC_COUNT, 4, ticks);
+    while (page->irqs[this_cpu()] == before)
+        __asm__ volatile("sti; hlt; cli");
     __asm__ volatile("sti");
 }
 

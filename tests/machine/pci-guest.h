@@ -58,6 +58,8 @@ uint64_t counter(void);
 uint64_t rnd(unsigned cpu);
 uint64_t below(unsigned cpu, uint64_t n);
 unsigned this_cpu(void);
+/* Until the local APIC's timer has counted so far, or another interrupt came. */
+void halt_for(uint32_t ticks);
 void start_second_cpu(void (*entry)(void));
 
 /* Configuration space: function is bus << 8 | device << 3 | function. */
