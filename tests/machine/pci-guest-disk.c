@@ -180,6 +180,8 @@ bool disk_start(const char **why)
     if (config_read(DISK, 10, 2) != 0x0108)
         return false;
     config_write(DISK, 4, 2, 0);
+    /* Its neighbour may have been put where the disk is to be. */
+    config_write(IN_SLOT(2), 4, 2, 0);
     if (!reset(why))
         return false;
     config_write(DISK, 0x10, 4, (uint32_t)DISK_BAR);

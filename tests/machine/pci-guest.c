@@ -7,20 +7,20 @@
  */
 #include "pci-guest.h"
 
-#define APIC       0xfee00000ull
-#define APIC_ID    0x20
-#define APIC_EOI   0xb0
-#define APIC_SVR   0xf0
-#define APIC_ICR   0x300
-#define APIC_TIMER 0x320
-#define APIC_COUNT 0x380
-#define APIC_DIVIDE 0x3e0
-#define APIC_ICR2  0x310
-#define ECAM       0xe0000000ull
-#define TIMER_VECTOR 0x50
+#define APIC          0xfee00000ull
+#define APIC_ID       0x20
+#define APIC_EOI      0xb0
+#define APIC_SVR      0xf0
+#define APIC_ISR_LAST 0x170
+#define APIC_ICR      0x300
+#define APIC_TIMER    0x320
+#define APIC_COUNT    0x380
+#define APIC_DIVIDE   0x3e0
+#define APIC_ICR2     0x310
+#define ECAM          0xe0000000ull
+#define TIMER_VECTOR  0x50
 #define START_PAGE 8u /* the second CPU starts at this page */
-#define STATUS     0x06
-#define POINTER    0x34
+#define POINTER       0x34
 
 static struct {
     uint16_t off0, sel;
@@ -137,8 +137,12 @@ unsigned find_capability(uint32_t function, uint8_t id)
 void number_buses(void)
 {
     for (unsigned slot = 1; slot <= 16; slot++) {
+        const unsigned pcie = find_capability(slot << 3, 0x10);
+
         config_write(slot << 3, 0x19, 1, slot);
         config_write(slot << 3, 0x1a, 1, slot);
+        if (pcie && (config_read(slot << 3, pcie + 0x10, 2) & 0x10))
+            config_write(slot << 3, pcie + 0x10, 2, 0);
     }
 }
 
@@ -152,7 +156,8 @@ unsigned this_cpu(void)
 void on_vector(uint64_t vector, uint64_t rip, uint64_t error)
 {
     if (vector >= 32 || vector == 2) {
-        if (vector != 2 && vector != 0xff)
+        /* A spurious one has vector 0xff as well, and is not in service. */
+        if (vector != 2 && (vector != 0xff || mmio_read(APIC + APIC_ISR_LAST, 4) >> 31))
             mmio_write(APIC + APIC_EOI, 4, 0);
         page->irqs[this_cpu()]++;
         return;

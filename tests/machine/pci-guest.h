@@ -66,7 +66,7 @@ void start_second_cpu(void (*entry)(void));
 uint32_t config_read(uint32_t function, unsigned reg, unsigned size);
 void config_write(uint32_t function, unsigned reg, unsigned size, uint32_t value);
 unsigned find_capability(uint32_t function, uint8_t id);
-/* Gives each port with something behind it the bus of its slot's number. */
+/* Gives each port the bus of its slot's number, and turns its link on. */
 void number_buses(void);
 #define IN_SLOT(slot) ((uint32_t)(slot) << 8)
 
