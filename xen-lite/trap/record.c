@@ -53,7 +53,9 @@ int record_start(uint64_t *token)
             record_cpu[i].ring = xzalloc(RECORD_RING * sizeof(*record_cpu[i].ring));
         if (!record_cpu[i].ring)
             rc = -ENOMEM;
-        else if (!record_cpu[i].under)
+        else
+            record_cpu[i].room = RECORD_RING;
+        if (!record_cpu[i].under)
             record_cpu[i].under = &record_cpu[i].spare;
         /* The reader's side alone moves: a CPU may still be finishing a record of before. */
         record_cpu[i].tail = __atomic_load_n(&record_cpu[i].head, __ATOMIC_ACQUIRE);
@@ -132,57 +134,11 @@ int record_read(uint64_t token, unsigned cpu, struct trap_record *out, unsigned 
 }
 
 /* The ring is full: usually its reader is slow, sometimes nobody will ever come. */
-static __attribute__((noinline)) void lose(struct record_cpu *c)
+void record_lose(struct record_cpu *c)
 {
     __atomic_fetch_add(&c->lost, 1, __ATOMIC_RELAXED);
     if (reader_gone())
         WRITE_ONCE(record_listening, false);
-}
-
-/* The next free one of the ring, or the spare one. */
-static inline struct trap_record *place(struct record_cpu *c)
-{
-    if (unlikely(c->head - __atomic_load_n(&c->tail, __ATOMIC_ACQUIRE) >= RECORD_RING))
-        return &c->spare;
-    return &c->ring[c->head & (RECORD_RING - 1)];
-}
-
-static inline void publish(struct record_cpu *c, const struct trap_record *rec)
-{
-    if (likely(rec != &c->spare))
-        __atomic_store_n(&c->head, c->head + 1, __ATOMIC_RELEASE);
-    else
-        lose(c);
-}
-
-/* Fields that lie side by side are stored together: this is done for each access while somebody listens. */
-bool record_begin(unsigned kind, uint64_t addr, unsigned size, bool write, uint64_t who)
-{
-    struct record_cpu *c = &record_cpu[cpu_id()];
-    struct trap_record *rec;
-
-    if (unlikely(!c->ring))
-        return false;
-    rec = c->under = place(c);
-    rec->addr = addr;
-    rec->sbdf = DENY_NO_DEVICE;
-    __builtin_memcpy(&rec->domid, &who, sizeof(who));
-    who = kind | RECORD_TICKS | size << 8 | (unsigned)write << 16;
-    __builtin_memcpy(&rec->kind, &who, sizeof(who));
-    rec->time = clock_ticks();
-    return true;
-}
-
-void record_end(uint64_t value, unsigned disposition)
-{
-    struct record_cpu *c = &record_cpu[cpu_id()];
-    struct trap_record *rec = c->under;
-
-    rec->value = value;
-    rec->disposition = (uint8_t)disposition;
-    rec->ns = (uint32_t)(clock_ticks() - rec->time);
-    publish(c, rec);
-    c->under = &c->spare;
 }
 
 void record_suspend(struct trap_record *outer)
@@ -199,7 +155,7 @@ void record_resume(const struct trap_record *outer)
 
     if (!c->ring)
         return;
-    c->under = place(c);
+    c->under = record_place(c);
     *c->under = *outer;
 }
 
@@ -212,10 +168,10 @@ void record_write(const struct trap_record *rec)
         return;
     /* What is under way moves up by one; if nothing is, its place is free anyway. */
     under = *c->under;
-    to = place(c);
+    to = record_place(c);
     *to = *rec;
-    publish(c, to);
-    c->under = place(c);
+    record_publish(c, to);
+    c->under = record_place(c);
     *c->under = under;
 }
 

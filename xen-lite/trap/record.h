@@ -10,6 +10,7 @@
 #include "lib/percpu.h"
 #include "lib/time.h"
 #include "lib/types.h"
+#include "trap/rules.h"
 
 /* record.kind; MMIO and PIO as in enum trap_kind. */
 enum {
@@ -77,6 +78,7 @@ struct record_cpu {
     struct trap_record *ring;  /* NULL: never started */
     struct trap_record *under; /* under way: in the ring or `spare`, never NULL once there is a ring */
     uint64_t head, tail;       /* written, read; both only grow */
+    uint64_t room;             /* records that the ring holds: RECORD_RING, or 0 without one */
     uint64_t lost;
     struct trap_record spare;  /* for what finds no room */
 } __aligned(128);
@@ -101,11 +103,53 @@ static inline void record_annotate(unsigned kind, uint32_t sbdf, uint32_t reg, u
         rec->handler = handler;
 }
 
+/* Where the next record goes. */
+static inline struct trap_record *record_place(struct record_cpu *c)
+{
+    if (unlikely(c->head - __atomic_load_n(&c->tail, __ATOMIC_ACQUIRE) >= c->room))
+        return &c->spare;
+    return &c->ring[c->head & (RECORD_RING - 1)];
+}
+
+/* There is no room for it: counts it. */
+void record_lose(struct record_cpu *c);
+
+/* Makes what was filled in there visible. */
+static inline void record_publish(struct record_cpu *c, const struct trap_record *rec)
+{
+    if (likely(rec != &c->spare))
+        __atomic_store_n(&c->head, c->head + 1, __ATOMIC_RELEASE);
+    else
+        record_lose(c);
+}
+
 /*
- * An access begins, and ends: everything but what these two name is zero or "none". False: nobody has ever listened.
+ * An access begins, and ends; c is the running CPU's. Fields that lie side by side are stored together, as this is done for each access
+ * while somebody listens.
  */
-bool record_begin(unsigned kind, uint64_t addr, unsigned size, bool write, uint64_t who);
-void record_end(uint64_t value, unsigned disposition);
+static inline void record_begin(struct record_cpu *c, unsigned kind, uint64_t addr, unsigned size, bool write, uint64_t who)
+{
+    struct trap_record *rec = c->under = record_place(c);
+    uint64_t what = kind | RECORD_TICKS | size << 8 | (unsigned)write << 16;
+
+    rec->addr = addr;
+    rec->sbdf = DENY_NO_DEVICE;
+    __builtin_memcpy(&rec->domid, &who, sizeof(who));
+    __builtin_memcpy(&rec->kind, &what, sizeof(what));
+    rec->time = clock_ticks();
+}
+
+static inline void record_end(struct record_cpu *c, uint64_t value, unsigned disposition)
+{
+    struct trap_record *rec = c->under;
+
+    rec->value = value;
+    rec->disposition = (uint8_t)disposition;
+    rec->ns = (uint32_t)(clock_ticks() - rec->time);
+    record_publish(c, rec);
+    c->under = &c->spare;
+}
+
 /* One access inside another: between the two calls there may be a record_begin() and record_end() of its own. */
 void record_suspend(struct trap_record *outer);
 void record_resume(const struct trap_record *outer);

@@ -257,26 +257,27 @@ static __attribute__((noinline)) enum trap_result not_done(struct trap_region *r
  * The access is performed and timed, and a record of it written. Handlers annotate what is under way; what they make records of
  * comes first.
  */
-static inline __attribute__((always_inline)) int recorded_call(struct vcpu *v, struct trap_table *t,
+static inline __attribute__((always_inline)) int recorded_call(unsigned cpu, struct vcpu *v,
+                                                               const struct trap_table *t,
                                                                struct trap_region *r, uint64_t addr,
                                                                unsigned size, bool write,
                                                                uint64_t *val)
 {
-    bool recording = record_begin(r->kind, addr, size, write,
-                                  record_who(t->domid, vcpu_trap_id(v), r->handler));
-    int res = call_handler(v, r, addr, size, write, val);
+    struct record_cpu *c = &record_cpu[cpu];
+    uint64_t value;
+    int res;
 
-    if (recording)
-        record_end(write || res == TRAP_DONE ? *val : trap_all_ones(size), res < 0 ? TRAP_DENIED : (unsigned)res);
+    record_begin(c, r->kind, addr, size, write, record_who(t->domid, vcpu_trap_id(v), r->handler));
+    res = call_handler(v, r, addr, size, write, val);
+    value = *val;
+    if (unlikely(res != TRAP_DONE)) {
+        if (!write)
+            value = trap_all_ones(size);
+        record_end(c, value, res < 0 ? TRAP_DENIED : (unsigned)res);
+    } else {
+        record_end(c, value, TRAP_DONE);
+    }
     return res;
-}
-
-/* Out of the hot path. */
-static __attribute__((noinline)) int recorded_outer_call(struct vcpu *v, struct trap_table *t,
-                                                         struct trap_region *r, uint64_t addr,
-                                                         unsigned size, bool write, uint64_t *val)
-{
-    return recorded_call(v, t, r, addr, size, write, val);
 }
 
 /* Perhaps an access that a handler makes: what is under way around it goes on afterwards. */
@@ -288,7 +289,7 @@ static __attribute__((noinline)) int recorded_inner_call(struct vcpu *v, struct 
     int res;
 
     record_suspend(&outer);
-    res = recorded_call(v, t, r, addr, size, write, val);
+    res = recorded_call(cpu_id(), v, t, r, addr, size, write, val);
     record_resume(&outer);
     return res;
 }
@@ -343,7 +344,7 @@ access(struct vcpu *v, enum trap_kind kind, uint64_t addr, unsigned size, bool w
         if (likely(!READ_ONCE(record_listening)))
             res = call_handler(v, r, addr, size, write, val);
         else
-            res = recorded_outer_call(v, t, r, addr, size, write, val);
+            res = recorded_call(cpu, v, t, r, addr, size, write, val);
         if (unlikely(res != TRAP_DONE))
             res = not_done(r, res, size, write, val);
     } else {
