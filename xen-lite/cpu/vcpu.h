@@ -119,7 +119,7 @@ struct cpu_walk_cache {
 };
 
 /* By the page's low bits. Code, stack and arguments of a kernel's few ways into the hypervisor fit. */
-#define CPU_NR_WALKS 8
+#define CPU_NR_WALKS 16
 
 /* What decides how the guest's code and addresses are read. */
 struct cpu_control {
