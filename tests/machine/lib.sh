@@ -169,5 +169,6 @@ memory = 128
 vcpus = $1
 tsc_mode = "native"
 pci = [$2]
+on_reboot = "destroy"
 CFG
 }

@@ -57,12 +57,17 @@ static bool becomes(unsigned offset, uint32_t mask, uint32_t value)
     const uint64_t start = counter();
 
     while ((reg(offset) & mask) != value)
-        if (counter() - start > PATIENCE)
+        if (counter() - start > PATIENCE || reg(offset) == ~0u)
             return false;
     return true;
 }
 
 /* ---- commands ---- */
+
+static bool is_gone(void)
+{
+    return (config_read(DISK, 0, 4) & 0xffff) == 0xffff;
+}
 
 static bool carry_out(unsigned nr, struct command *command, bool by_interrupt)
 {
@@ -74,8 +79,8 @@ static bool carry_out(unsigned nr, struct command *command, bool by_interrupt)
     q->tail = (q->tail + 1) % DEPTH;
     __asm__ volatile("" ::: "memory");
     set_reg(BELL(nr, 0), q->tail);
-    while ((answer->status & 1) != q->phase || (by_interrupt && page->irqs[0] + page->irqs[1] == before))
-        if (counter() - start > PATIENCE)
+    for (unsigned n = 1; (answer->status & 1) != q->phase || (by_interrupt && page->irqs[0] + page->irqs[1] == before); n++)
+        if (counter() - start > PATIENCE || (n % 65536 == 0 && is_gone()))
             return false;
     q->head = (q->head + 1) % DEPTH;
     if (!q->head)
@@ -167,7 +172,7 @@ static bool reset(const char **why)
         config_write(DISK, pm + 4, 2, 0); /* D0 */
     if (pcie)
         config_write(DISK, pcie + 8, 2, 0x8000); /* function level reset */
-    while ((config_read(DISK, 0, 4) & 0xffff) == 0xffff)
+    while (is_gone())
         if (counter() - start > PATIENCE)
             return false;
     return true;
