@@ -13,6 +13,7 @@
 #include <xen/hvm/ioreq.h>
 
 #include "dm/dmd.h"
+#include "dm/eject.h"
 #include "dm/hv.h"
 #include "dm/hv_server.h"
 #include "dm/logfile.h"
@@ -471,6 +472,8 @@ static struct model *model_new(struct domain *domain)
 
 void model_poll(struct domain *domain)
 {
+    const struct device *device;
+
     if (domain->model) {
         model_look(domain->model);
         return;
@@ -481,6 +484,8 @@ void model_poll(struct domain *domain)
     if (!domain->model)
         return;
     model_look(domain->model);
+    LIST_FOREACH(device, &domain->model->devices, link)
+    eject_resume(domain, device);
     /* Requests that were there before us sent their events to our predecessor. */
     for (unsigned i = 0; i < domain->model->server.nr_vcpus; i++)
         serve(domain->model, i);

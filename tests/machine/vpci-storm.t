@@ -75,7 +75,8 @@ echo "AFTER $(state) faults=$(faults)"
 for bdf in $disk $nics; do xl-lite pci-assignable-remove -r $bdf >/dev/null || echo "FAILED remove $bdf"; done
 modprobe nvme; for i in $(seq 50); do [ -b /dev/nvme0n1 ] && break; usleep 200000; done
 echo "SUM $(md5sum </dev/nvme0n1)"
-cat /var/log/xen-lite/xl-lite-g.log
+grep -v gone /var/log/xen-lite/xl-lite-g.log
+xl dmesg | grep -a -E 'd[1-9][0-9]*(v[0-9]|:)' | tail -n 20
 SCRIPT
 vm_timeout=240
 ! long_form || vm_timeout=3000
