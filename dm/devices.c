@@ -13,6 +13,7 @@
 #include <xen/hvm/ioreq.h>
 
 #include "dm/dmd.h"
+#include "dm/eject.h"
 #include "dm/hv.h"
 #include "dm/hv_server.h"
 #include "dm/intx.h"
@@ -34,6 +35,7 @@ struct target {
 
 struct models {
     struct dmd *dmd;
+    struct target last; /* whose request came last */
     struct policy *policy;
     struct target *targets; /* by port */
     unsigned nr_targets;
@@ -257,9 +259,16 @@ bool models_event(struct models *models, int port)
     if (port < 0 || (unsigned)port >= models->nr_targets || !models->targets[port].model)
         return false;
     target = &models->targets[port];
+    models->last = *target;
     serve(target->model, target->vcpu);
     hv_unmask(models->dmd->hv, port);
     return true;
+}
+
+void models_serve_early(struct models *models)
+{
+    if (models->last.model)
+        serve(models->last.model, models->last.vcpu);
 }
 
 /* ---- devices ---- */
@@ -465,6 +474,8 @@ static struct model *model_new(struct domain *domain)
 
 void model_poll(struct domain *domain)
 {
+    const struct device *device;
+
     if (domain->model) {
         model_look(domain->model);
         return;
@@ -475,6 +486,8 @@ void model_poll(struct domain *domain)
     if (!domain->model)
         return;
     model_look(domain->model);
+    LIST_FOREACH(device, &domain->model->devices, link)
+    eject_resume(domain, device);
     /* Requests that were there before us sent their events to our predecessor. */
     for (unsigned i = 0; i < domain->model->server.nr_vcpus; i++)
         serve(domain->model, i);
@@ -489,6 +502,8 @@ void model_free(struct model *model)
     for (unsigned i = 0; i < model->models->nr_targets; i++)
         if (model->models->targets[i].model == model)
             model->models->targets[i].model = NULL;
+    if (model->models->last.model == model)
+        model->models->last.model = NULL;
     while ((device = LIST_FIRST(&model->devices)))
         remove_device(model, device, false);
     hv_server_close(model->hv, &model->server);

@@ -60,6 +60,11 @@ void models_policy_path(const struct dmd *dmd, char path[POLICY_PATH_MAX]);
  */
 void model_poll(struct domain *domain);
 void model_free(struct model *model);
+/*
+ * Some event has come: looks for a request where the last one was, before anything has said whose event it is. Mostly it is there, and
+ * its vCPU need not wait for a system call that only reads the port's number.
+ */
+void models_serve_early(struct models *models);
 /* Did the event belong to some guest's requests? Handles them. */
 bool models_event(struct models *models, int port);
 

@@ -92,6 +92,7 @@ static void on_event_channels(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
+    models_serve_early(dmd->models);
     for (int i = 0; i < EVENTS_AT_ONCE && (port = hv_pending(dmd->hv)) >= 0; i++)
         dispatch(dmd, port);
 }

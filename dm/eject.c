@@ -135,10 +135,36 @@ static enum eject_result detach_now(struct domain *domain, uint32_t sbdf, struct
     return EJECT_FAILED;
 }
 
+/* Looks from time to time what becomes of the slot, until it is over. False: not enough memory. */
+static bool watch(struct domain *domain, const struct device *device)
+{
+    const struct timeval soon = { .tv_usec = LOOK_MS * 1000 };
+    struct ejection *ejection = calloc(1, sizeof(*ejection));
+
+    if (ejection)
+        ejection->timer = evtimer_new(domain->dmd->base, on_timer, ejection);
+    if (!ejection || !ejection->timer) {
+        free(ejection);
+        return false;
+    }
+    ejection->domain = domain;
+    ejection->sbdf = device->sbdf;
+    ejection->slot = device->slot;
+    LIST_INSERT_HEAD(&ejections, ejection, link);
+    event_add(ejection->timer, &soon);
+    return true;
+}
+
+void eject_resume(struct domain *domain, const struct device *device)
+{
+    if (!find(domain, device->slot) &&
+        slot_state(domain, device->slot, XENLITE_PCI_SLOT_query) == XENLITE_PCI_SLOT_ejecting)
+        (void)watch(domain, device);
+}
+
 enum eject_result eject(struct domain *domain, struct device *device, bool force,
                         struct qmp_error *error)
 {
-    const struct timeval soon = { .tv_usec = LOOK_MS * 1000 };
     const uint32_t sbdf = device->sbdf;
     struct ejection *ejection = find(domain, device->slot);
     int state = slot_state(domain, device->slot, XENLITE_PCI_SLOT_query);
@@ -154,18 +180,9 @@ enum eject_result eject(struct domain *domain, struct device *device, bool force
         hv_failed("the guest cannot be asked to let go of the device", error);
         return EJECT_FAILED;
     }
-    ejection = calloc(1, sizeof(*ejection));
-    if (ejection)
-        ejection->timer = evtimer_new(domain->dmd->base, on_timer, ejection);
-    if (!ejection || !ejection->timer) {
-        free(ejection);
+    if (!watch(domain, device)) {
         qmp_set_error(error, NULL, "not enough memory");
         return EJECT_FAILED;
     }
-    ejection->domain = domain;
-    ejection->sbdf = sbdf;
-    ejection->slot = device->slot;
-    LIST_INSERT_HEAD(&ejections, ejection, link);
-    event_add(ejection->timer, &soon);
     return EJECT_UNDER_WAY;
 }

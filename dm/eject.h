@@ -18,6 +18,11 @@ enum eject_result {
 /* force: at once, without asking. The device (with all of its slot) may be freed when this returns. */
 enum eject_result eject(struct domain *domain, struct device *device, bool force,
                         struct qmp_error *error);
+/*
+ * The daemon has just found the device: goes on waiting for its guest, if a daemon before this one has asked it to let go and it has not
+ * done so yet. (What it has let go of meanwhile is taken away by the next eject().)
+ */
+void eject_resume(struct domain *domain, const struct device *device);
 /* The domain goes: what is under way ends. */
 void eject_forget(struct domain *domain);
 

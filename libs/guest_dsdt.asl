@@ -22,7 +22,7 @@ DefinitionBlock ("", "DSDT", 2, "XENLTE", "PVHGUEST", 1)
                     0x0000, 0x0000, 0x003F, 0x0000, 0x0040)
                 IO (Decode16, 0x0CF8, 0x0CF8, 0x01, 0x08)
                 WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
-                    0x0000, 0xC000, 0xFFFF, 0x0000, 0x4000)
+                    0x0000, 0x1000, 0xFFFF, 0x0000, 0xF000)
                 DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
                     0x00000000, 0xC0000000, 0xDFFFFFFF, 0x00000000, 0x20000000)
                 QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, Prefetchable, ReadWrite,

@@ -132,7 +132,7 @@ static void device_access(void)
     unsigned size = 1u << take(1) % 4;
 
     if (take(1) & 1)
-        trap_pio_access(SIM_VCPU, (uint16_t)(XENLITE_PCI_IO_BASE + (take(2) & 0x3fff)),
+        trap_pio_access(SIM_VCPU, (uint16_t)(XENLITE_PCI_IO_BASE + take(2) % XENLITE_PCI_IO_SIZE),
                         size > 4 ? 4 : size, take(1) & 1, &val);
     else if ((gpa & (PAGE_SIZE - 1)) + size <= PAGE_SIZE)
         guest_mem(gpa, size, take(1) & 1, &val);

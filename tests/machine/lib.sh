@@ -134,3 +134,41 @@ compile()
 random_file() { head -c "$(($2 * 1048576))" /dev/urandom >"$1"; }
 
 md5_of() { md5sum "$1" | cut -d ' ' -f 1; }
+
+# ---- the guest of pci-guest.c, and its watcher ----
+
+# Compiles both; the options that put them into the machine, with an NVMe disk at 00:05.0, are then in pci_guest_vm.
+need_pci_guest()
+{
+    [ -z "$hypervisor" ] || skip_all 'needs xen-lite'
+    [ -x "$build_dir/tools/xl-lite" ] && [ -x "$build_dir/dm/xl-dmd" ] || skip_all 'xl-lite or xl-dmd is not built'
+    gcc -std=gnu11 -O1 -Wall -Wextra -Werror -DPCI_GUEST -ffreestanding -fno-pic -no-pie -mno-red-zone -mgeneral-regs-only \
+        -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -static -nostdlib -Wl,--build-id=none \
+        -Wl,-z,noexecstack -Wl,-z,norelro -Wl,-Ttext-segment=0x1000000 -Wl,-e,start32 -Wl,--no-warn-rwx-segments \
+        -o "$tmp/pci-guest" "$tests_dir"/pci-guest{,-disk,-cost,-hostile}.c "$tests_dir/pci-guest-entry.S" ||
+        skip_all 'no C compiler for a guest'
+    gcc -std=gnu11 -O2 -Wall -Wextra -Werror -D__XEN_TOOLS__ -I"$src_dir" -I"$src_dir/xen-lite/include" -o "$tmp/vpci-watch" \
+        "$tests_dir/vpci-watch.c" "$src_dir"/libs/xenlite{,_pci,_names}.c -lxenctrl -lxencall -lxenforeignmemory ||
+        skip_all 'needs libxen-dev'
+    pci_guest_vm=(--device 'nvme,drive=disk,serial=one,addr=5' --qemu-arg -drive
+        --qemu-arg "file=$tmp/disk,format=raw,if=none,id=disk" --add "$tmp/pci-guest:/root/pci-guest"
+        --add "$tmp/guest.cfg:/root/guest.cfg" --add "$tmp/vpci-watch:/usr/bin/vpci-watch")
+}
+
+# A disk of 1 MiB whose blocks begin with their numbers, from 1.
+pci_guest_disk() { perl -e 'print pack("V", $_) . "\0" x 508 for 1 .. 2048' >"$1"; }
+
+# pci_guest_config VCPUS DEVICES
+pci_guest_config()
+{
+    cat <<CFG
+name = "g"
+type = "pvh"
+kernel = "/root/pci-guest"
+memory = 128
+vcpus = $1
+tsc_mode = "native"
+pci = [$2]
+on_reboot = "destroy"
+CFG
+}

@@ -68,6 +68,17 @@ __attribute__((weak)) uint64_t now_ns(void)
     return sim_now_ns;
 }
 
+__attribute__((weak)) uint64_t clock_ticks(void)
+{
+    return now_ns();
+}
+
+__attribute__((weak)) uint64_t clock_to_ns(uint64_t ticks, unsigned cpu)
+{
+    (void)cpu;
+    return ticks;
+}
+
 __attribute__((weak)) void udelay(unsigned us)
 {
     sim_now_ns += us * NS_PER_US;

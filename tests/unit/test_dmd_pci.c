@@ -304,6 +304,31 @@ static void test_add_and_del(void **state)
     close(fd);
 }
 
+/* The daemon is started anew while a guest takes its time to let a device go. */
+static void test_ejection_goes_on(void **state)
+{
+    struct rig *rig = *state;
+    struct fake_guest *guest = fake_add(rig->hv, 7, 7);
+    struct fake_device *device = fake_device(rig->hv, NVME, 7, 1);
+    int fd = negotiated(rig);
+
+    guest->io.root = true;
+    dmd_scan(rig->dmd, false);
+    rig_expect(rig, fd, "DEVICE_ADDED");
+    rig_send(rig, fd, "{\"execute\": \"device-del\", \"arguments\": {\"domid\": 7, \"bdf\": \"00:05.0\"}}");
+    rig_expect(rig, fd, "\"waiting\": true");
+    rig_stop_daemon(rig);
+    close(fd);
+    rig_start_daemon(rig);
+    fd = negotiated(rig);
+    assert_int_equal(device->slot_state, XENLITE_PCI_SLOT_ejecting);
+    assert_int_equal(device->entry.owner, 7);
+    device->slot_state = XENLITE_PCI_SLOT_off;
+    rig_expect(rig, fd, "DEVICE_DELETED");
+    assert_int_equal(device->entry.owner, 0);
+    close(fd);
+}
+
 static void test_refusals(void **state)
 {
     static const char *const bad[] = {
@@ -418,8 +443,9 @@ static void test_trace(void **state)
 int pci_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_decisions), T(test_intx), T(test_permissive),  T(test_messages), T(test_nonsense), T(test_storm),
-        T(test_fair),      T(test_add_and_del), T(test_refusals), T(test_policy),   T(test_trace),
+        T(test_decisions), T(test_intx),        T(test_permissive),       T(test_messages), T(test_nonsense),
+        T(test_storm),     T(test_fair),        T(test_add_and_del),      T(test_ejection_goes_on),
+        T(test_refusals),  T(test_policy),      T(test_trace),
     };
 
     return cmocka_run_group_tests_name("pci", tests, NULL, NULL);

@@ -4,6 +4,7 @@
  */
 #include "cpu/guest_mem.h"
 
+#include "cpu/decode.h"
 #include "domain/domain.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -49,7 +50,7 @@ struct walk {
     const struct guest_paging *pg;
     const struct p2m *p2m;
     const struct walk_mode *mode;
-    struct cpu_fetch_cache *chain;
+    struct cpu_walk_cache *chain;
     uint64_t gva;
     unsigned access;
     uint64_t rights; /* PTE_W and PTE_U of all levels together, PTE_NX of any */
@@ -224,7 +225,7 @@ static uint32_t fault_error(const struct walk *w)
 }
 
 int guest_walk(const struct guest_paging *pg, const struct p2m *p2m, uint64_t gva, unsigned access,
-               uint64_t *gpa, struct guest_fault *fault, struct cpu_fetch_cache *chain)
+               uint64_t *gpa, struct guest_fault *fault, struct cpu_walk_cache *chain)
 {
     struct walk w = {
         .pg = pg,
@@ -254,6 +255,8 @@ int guest_walk(const struct guest_paging *pg, const struct p2m *p2m, uint64_t gv
     *gpa = pg->cr3 & w.mode->root_mask;
     for (unsigned level = w.mode->levels; !err && !leaf; level--)
         err = walk_level(&w, level, gpa, &leaf);
+    if (chain)
+        chain->rights = w.rights;
     if (err && fault)
         *fault = (struct guest_fault){ w.gva, fault_error(&w) };
     return err;
@@ -261,22 +264,109 @@ int guest_walk(const struct guest_paging *pg, const struct p2m *p2m, uint64_t gv
 
 static void paging_of(const struct cpu_vcpu *c, struct guest_paging *pg)
 {
-    const struct cpu_backend *b = cpu_backend;
+    struct cpu_control r;
 
-    pg->cr0 = b->get_cr(c, 0);
-    pg->cr3 = b->get_cr(c, 3);
-    pg->cr4 = b->get_cr(c, 4);
-    pg->efer = b->get_efer(c);
-    pg->ac = c->regs.rflags & RFLAGS_AC;
+    cpu_get_control(c, &r);
+    *pg = (struct guest_paging){ r.cr0, r.cr3, r.cr4, r.efer, c->regs.rflags & RFLAGS_AC };
+}
+
+/* ---- walks that are kept ---- */
+
+/* Control bits that decide how a walk goes. CR4 leaves its bits 30 and 31 for LMA and NXE. */
+static uint64_t paging_key(const struct guest_paging *pg)
+{
+    return (uint32_t)pg->cr0 | pg->cr4 << 32 | (pg->efer & (G_EFER_LMA | G_EFER_NXE)) << 52;
+}
+
+/* Code and data do not take each other's place: most ways into the hypervisor need one of each. */
+static inline struct cpu_walk_cache *code_walk(struct cpu_vcpu *c, uint64_t gva)
+{
+    return &c->walk[gva >> PAGE_SHIFT & (CPU_NR_WALKS / 2 - 1)];
+}
+
+static inline struct cpu_walk_cache *data_walk(struct cpu_vcpu *c, uint64_t gva)
+{
+    return code_walk(c, gva) + CPU_NR_WALKS / 2;
+}
+
+static inline bool chain_valid(const struct cpu_walk_cache *f)
+{
+    /* By far most guests have four levels, of which large pages leave out one or two. */
+    _Static_assert(CPU_WALK_LEVELS == 5, "the cases below");
+    switch (f->levels) {
+    case 5:
+        if (READ_ONCE(*f->entry[4]) != f->value[4])
+            return false;
+        __attribute__((fallthrough));
+    case 4:
+        if (READ_ONCE(*f->entry[3]) != f->value[3])
+            return false;
+        __attribute__((fallthrough));
+    case 3:
+        if (READ_ONCE(*f->entry[2]) != f->value[2])
+            return false;
+        __attribute__((fallthrough));
+    case 2:
+        return READ_ONCE(*f->entry[1]) == f->value[1] && READ_ONCE(*f->entry[0]) == f->value[0];
+    default:
+        return false;
+    }
+}
+
+/* What a new walk would have to do as well: check rights, and set the dirty bit. Access 0 is always allowed. */
+static inline bool chain_allows(const struct cpu_walk_cache *f, const struct guest_paging *pg, unsigned access)
+{
+    const struct walk w = { .pg = pg, .access = access, .rights = f->rights };
+
+    if (!access)
+        return true;
+    return rights_allow(&w) && (!(access & GUEST_WRITE) || (f->value[f->levels - 1] & PTE_D));
+}
+
+static __attribute__((noinline)) struct cpu_walk_cache *walk_anew(struct cpu_vcpu *c, struct cpu_walk_cache *f,
+                                                                  const struct guest_paging *pg, uint64_t gva, unsigned access,
+                                                                  struct guest_fault *fault)
+{
+    uint64_t gen = READ_ONCE(c->p2m->gen), gpa;
+
+    f->bytes = NULL;
+    if (guest_walk(pg, c->p2m, gva, access, &gpa, fault, f)) {
+        f->levels = 0;
+        return NULL;
+    }
+    f->page = gva & PAGE_MASK;
+    f->cr3 = pg->cr3;
+    f->mode = paging_key(pg);
+    f->p2m_gen = gen;
+    f->gpa = gpa & PAGE_MASK;
+    return f;
+}
+
+/*
+ * guest_walk() of a page, kept in f. *fault may be NULL. The result is good until guest code runs or something else is looked for;
+ * NULL: the guest has nothing there, or not for this access.
+ */
+static inline struct cpu_walk_cache *walk_page(struct cpu_vcpu *c, struct cpu_walk_cache *f, const struct guest_paging *pg,
+                                               uint64_t gva, unsigned access, struct guest_fault *fault)
+{
+    if (likely(f->page == (gva & PAGE_MASK) && f->cr3 == pg->cr3 && f->mode == paging_key(pg) &&
+               f->p2m_gen == READ_ONCE(c->p2m->gen) && chain_valid(f) && chain_allows(f, pg, access)))
+        return f;
+    return walk_anew(c, f, pg, gva, access, fault);
 }
 
 int guest_gva_to_gpa(struct cpu_vcpu *c, uint64_t gva, unsigned access, uint64_t *gpa,
                      struct guest_fault *fault)
 {
+    const struct cpu_walk_cache *f;
     struct guest_paging pg;
 
     paging_of(c, &pg);
-    return guest_walk(&pg, c->p2m, gva, access, gpa, fault, NULL);
+    f = walk_page(c, data_walk(c, gva), &pg, gva, access, fault);
+    if (!f)
+        return -EFAULT;
+    *gpa = f->gpa | (gva & ~PAGE_MASK);
+    return 0;
 }
 
 void guest_inject_fault(struct cpu_vcpu *c, const struct guest_fault *fault)
@@ -318,11 +408,12 @@ static int copy_linear(struct cpu_vcpu *c, uint64_t gva, uint8_t *buf, size_t n,
     paging_of(c, &pg);
     while (n) {
         size_t part = page_part(gva, n);
-        uint64_t gpa;
-        int err = guest_walk(&pg, c->p2m, gva, access, &gpa, fault, NULL);
+        const struct cpu_walk_cache *f = walk_page(c, data_walk(c, gva), &pg, gva, access, fault);
+        int err;
 
-        if (!err)
-            err = copy_page(c->p2m, gpa, buf, part, access & GUEST_WRITE);
+        if (!f)
+            return -EFAULT;
+        err = copy_page(c->p2m, f->gpa | (gva & ~PAGE_MASK), buf, part, access & GUEST_WRITE);
         if (err)
             return err;
         gva += part;
@@ -380,66 +471,33 @@ int copy_to_gpa(const struct p2m *p2m, uint64_t gpa, const void *src, size_t n)
     return copy_gpa(p2m, gpa, (uint8_t *)(uintptr_t)src, n, true);
 }
 
-/* Linear address of CS:RIP. */
-static uint64_t fetch_address(const struct cpu_vcpu *c)
+/* Linear address of CS:RIP, and the registers for a walk. */
+static uint64_t fetch_address(const struct cpu_vcpu *c, struct guest_paging *pg)
 {
-    struct cpu_segment cs;
+    struct cpu_control r;
 
-    cpu_backend->get_segment(c, CPU_SEG_CS, &cs);
-    if ((cs.attr & CPU_SEG_ATTR_L) && (cpu_backend->get_efer(c) & G_EFER_LMA))
+    cpu_get_control(c, &r);
+    *pg = (struct guest_paging){ r.cr0, r.cr3, r.cr4, r.efer, c->regs.rflags & RFLAGS_AC };
+    if ((r.cs_attr & CPU_SEG_ATTR_L) && (r.efer & G_EFER_LMA))
         return c->regs.rip;
-    return (uint32_t)(cs.base + c->regs.rip);
+    return (uint32_t)(r.cs_base + c->regs.rip);
 }
 
-/* Control bits that decide how a walk goes. CR4 leaves its bits 30 and 31 for LMA and NXE. */
-static uint64_t paging_key(const struct guest_paging *pg)
+/* Rights do not matter: the CPU has just executed from there, at whatever level. */
+static const uint8_t *fetch_page(struct cpu_vcpu *c, const struct guest_paging *pg, uint64_t linear)
 {
-    return (uint32_t)pg->cr0 | pg->cr4 << 32 | (pg->efer & (G_EFER_LMA | G_EFER_NXE)) << 52;
-}
+    struct cpu_walk_cache *f = walk_page(c, code_walk(c, linear), pg, linear, 0, NULL);
 
-static bool chain_valid(const struct cpu_fetch_cache *f)
-{
-    for (unsigned i = 0; i < f->levels; i++) {
-        if (READ_ONCE(*f->entry[i]) != f->value[i])
-            return false;
-    }
-    return true;
-}
-
-static const uint8_t *fetch_page(struct cpu_vcpu *c, uint64_t linear)
-{
-    struct cpu_fetch_cache *f = &c->fetch;
-    uint64_t page = linear & PAGE_MASK, gen = READ_ONCE(c->p2m->gen), gpa, key;
-    struct guest_paging pg;
-    const uint8_t *bytes;
-
-    paging_of(c, &pg);
-    key = paging_key(&pg);
-    if (likely(f->levels && f->page == page && f->cr3 == pg.cr3 && f->mode == key &&
-               f->p2m_gen == gen && chain_valid(f)))
-        return f->bytes;
-    /* Rights do not matter: the CPU has just executed from there, at whatever level. */
-    if (guest_walk(&pg, c->p2m, page, 0, &gpa, NULL, f)) {
-        f->levels = 0;
-        return NULL;
-    }
-    bytes = entry_at(c->p2m, gpa);
-    if (!bytes) {
-        f->levels = 0;
-        return NULL;
-    }
-    f->page = page;
-    f->cr3 = pg.cr3;
-    f->mode = key;
-    f->p2m_gen = gen;
-    f->bytes = bytes;
-    return bytes;
+    if (f && unlikely(!f->bytes))
+        f->bytes = entry_at(c->p2m, f->gpa);
+    return f ? f->bytes : NULL;
 }
 
 const uint8_t *guest_fetch_ptr(struct cpu_vcpu *c, size_t *avail)
 {
-    uint64_t linear = fetch_address(c);
-    const uint8_t *page = fetch_page(c, linear);
+    struct guest_paging pg;
+    uint64_t linear = fetch_address(c, &pg);
+    const uint8_t *page = fetch_page(c, &pg, linear);
 
     if (!page)
         return NULL;
@@ -449,12 +507,21 @@ const uint8_t *guest_fetch_ptr(struct cpu_vcpu *c, size_t *avail)
 
 size_t guest_fetch(struct cpu_vcpu *c, uint8_t *bytes, size_t n)
 {
-    uint64_t linear = fetch_address(c);
+    struct guest_paging pg;
+    uint64_t linear = fetch_address(c, &pg);
     size_t got = 0;
 
+    if (likely(n == INSN_MAX_LEN && (linear & ~PAGE_MASK) <= PAGE_SIZE - INSN_MAX_LEN)) {
+        const uint8_t *page = fetch_page(c, &pg, linear);
+
+        if (!page)
+            return 0;
+        __builtin_memcpy(bytes, page + (linear & ~PAGE_MASK), INSN_MAX_LEN);
+        return n;
+    }
     while (got < n) {
         size_t part = page_part(linear, n - got);
-        const uint8_t *page = fetch_page(c, linear);
+        const uint8_t *page = fetch_page(c, &pg, linear);
 
         if (!page)
             break;

@@ -44,10 +44,10 @@ struct guest_fault {
 /*
  * Translates gva under *pg, with guest page tables in p2m. 0 and *gpa; or -EFAULT and, if fault != NULL, what the page
  * fault would say. Accessed and dirty bits are set as hardware does. chain, if not NULL, receives the entries on the
- * way for a fetch cache; it is left empty (levels 0) when paging is off.
+ * way for a walk that is kept; it is left empty (levels 0) when paging is off.
  */
 int guest_walk(const struct guest_paging *pg, const struct p2m *p2m, uint64_t gva, unsigned access,
-               uint64_t *gpa, struct guest_fault *fault, struct cpu_fetch_cache *chain);
+               uint64_t *gpa, struct guest_fault *fault, struct cpu_walk_cache *chain);
 
 /* The same with the vCPU's registers. */
 int guest_gva_to_gpa(struct cpu_vcpu *c, uint64_t gva, unsigned access, uint64_t *gpa,

@@ -22,6 +22,7 @@
 struct emulation {
     struct cpu_vcpu *c;
     uint64_t gpa;             /* of the faulting operand, GPA_UNKNOWN if any may be it */
+    bool nothing_there;       /* gpa is known, and its page is not mapped */
     unsigned rights;          /* GUEST_USER, GUEST_SMAP */
     bool rep;                 /* a repeated string instruction */
     bool posted;              /* something was written that a device model has to decide on */
@@ -67,9 +68,11 @@ static int access_page(struct emulation *e, uint64_t addr, unsigned size, bool w
 
     if (err)
         return err;
-    err = ram_access(e, gpa, size, write, val);
-    if (err)
-        return err < 0 ? err : 0;
+    if (!e->nothing_there || gpa != e->gpa) {
+        err = ram_access(e, gpa, size, write, val);
+        if (err)
+            return err < 0 ? err : 0;
+    }
     switch (trap_mmio_access(e->c->v, gpa, size, write, val)) {
     case TRAP_FORWARD:
         /* A write is on its way: the instruction ends, and the vCPU goes no further until it has arrived. */
@@ -221,11 +224,12 @@ static void execute(struct emulation *e, const struct insn *insn, enum cpu_mode 
     }
 }
 
-void cpu_emulate(struct cpu_vcpu *c, uint64_t gpa)
+static void emulate(struct cpu_vcpu *c, uint64_t gpa, bool nothing_there)
 {
     struct emulation e = {
         .c = c,
         .gpa = gpa,
+        .nothing_there = nothing_there,
         .rights = cpu_backend->get_cpl(c) == 3 ? GUEST_USER : GUEST_SMAP,
     };
     enum cpu_mode mode = code_mode(c);
@@ -243,6 +247,11 @@ void cpu_emulate(struct cpu_vcpu *c, uint64_t gpa)
     if (!one_operand(&insn))
         e.gpa = GPA_UNKNOWN;
     execute(&e, &insn, mode);
+}
+
+void cpu_emulate(struct cpu_vcpu *c, uint64_t gpa)
+{
+    emulate(c, gpa, false);
 }
 
 /* Somebody mapped it in the meantime, or the CPU used an old translation: the access succeeds when it is repeated. */
@@ -275,6 +284,6 @@ void exit_npf(struct cpu_vcpu *c, const struct cpu_npf *npf)
     } else if (type == P2M_GRANT_RO) {
         cpu_inject_exception_error(c, X86_GP, 0);
     } else {
-        cpu_emulate(c, npf->gpa);
+        emulate(c, npf->gpa, mfn == INVALID_MFN);
     }
 }

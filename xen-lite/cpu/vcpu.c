@@ -64,7 +64,7 @@ void cpu_vcpu_reset(struct cpu_vcpu *c)
     c->cr8 = 0;
     c->shadow = 0;
     memset(c->dr, 0, sizeof(c->dr));
-    c->fetch.levels = 0;
+    memset(c->walk, 0, sizeof(c->walk));
     c->tlb_gen = 0; /* older than any p2m's: flush at the next entry */
     cpu_backend->vcpu_reset(c);
     cpu_backend->set_tsc_offset(c, c->tsc_offset);
@@ -192,14 +192,14 @@ void cpu_skip(struct cpu_vcpu *c, unsigned len)
 
 unsigned cpu_mode_bytes(const struct cpu_vcpu *c)
 {
-    struct cpu_segment cs;
+    struct cpu_control r;
 
-    if (!(cpu_backend->get_cr(c, 0) & V_CR0_PE) || (c->regs.rflags & RFLAGS_VM))
+    cpu_get_control(c, &r);
+    if (!(r.cr0 & V_CR0_PE) || (c->regs.rflags & RFLAGS_VM))
         return 2;
-    cpu_backend->get_segment(c, CPU_SEG_CS, &cs);
-    if ((cs.attr & CPU_SEG_ATTR_L) && (cpu_backend->get_efer(c) & V_EFER_LMA))
+    if ((r.cs_attr & CPU_SEG_ATTR_L) && (r.efer & V_EFER_LMA))
         return 8;
-    return cs.attr & CPU_SEG_ATTR_DB ? 4 : 2;
+    return r.cs_attr & CPU_SEG_ATTR_DB ? 4 : 2;
 }
 
 static void dump_segments(const struct cpu_vcpu *c)

@@ -100,20 +100,31 @@ struct cpu_event {
 };
 
 /*
- * The last instruction page the hypervisor looked at for this vCPU: the chain of guest page-table entries that leads
- * to it. It is used only while every entry still reads the same and the p2m's generation is the same, so it is as
+ * A page of the guest's linear addresses that the hypervisor looked at for this vCPU: the chain of guest page-table entries
+ * that leads to it. It is used only while every entry still reads the same and the p2m's generation is the same, so it is as
  * exact as a new walk. See cpu/guest_mem.c.
  */
-#define CPU_FETCH_LEVELS 5
-struct cpu_fetch_cache {
-    uint64_t page;                            /* linear address of the page, ~0: empty */
+#define CPU_WALK_LEVELS 5
+struct cpu_walk_cache {
+    uint64_t page;                           /* linear address of the page */
     uint64_t cr3;
-    uint64_t mode;                            /* control bits that select how to walk */
+    uint64_t mode;                           /* control bits that select how to walk */
     uint64_t p2m_gen;
-    const uint64_t *entry[CPU_FETCH_LEVELS];  /* in the direct map */
-    uint64_t value[CPU_FETCH_LEVELS];
-    const uint8_t *bytes;                     /* the page's contents, in the direct map */
-    unsigned levels;
+    const uint64_t *entry[CPU_WALK_LEVELS];  /* in the direct map */
+    uint64_t value[CPU_WALK_LEVELS];
+    uint64_t rights;                         /* of all levels together */
+    uint64_t gpa;
+    const uint8_t *bytes;                    /* the page's contents, in the direct map; NULL: not looked for */
+    unsigned levels;                         /* 0: empty */
+};
+
+/* By the page's low bits. Code, stack and arguments of a kernel's few ways into the hypervisor fit. */
+#define CPU_NR_WALKS 16
+
+/* What decides how the guest's code and addresses are read. */
+struct cpu_control {
+    uint64_t cr0, cr3, cr4, efer, cs_base;
+    uint16_t cs_attr;
 };
 
 #define CPU_NR_MTRR_VAR 8
@@ -161,7 +172,7 @@ struct cpu_vcpu {
     uint64_t mtrr_def_type;
     uint64_t mtrr_var[2 * CPU_NR_MTRR_VAR];
     uint64_t mtrr_fixed[CPU_NR_MTRR_FIXED];
-    struct cpu_fetch_cache fetch;
+    struct cpu_walk_cache walk[CPU_NR_WALKS];
     uint64_t nr_exits;            /* all, those for interrupts and rare ones included */
     uint64_t exits[CPU_NR_EXITS]; /* by kind; written by the CPU that it runs on */
 };
@@ -216,6 +227,8 @@ struct cpu_backend {
     int (*get_msr)(const struct cpu_vcpu *c, uint32_t msr, uint64_t *val);
     int (*set_msr)(struct cpu_vcpu *c, uint32_t msr, uint64_t val);
     unsigned (*get_cpl)(const struct cpu_vcpu *c);
+    /* The same as get_cr, get_efer and get_segment say, at once. NULL: these are asked. */
+    void (*get_control)(const struct cpu_vcpu *c, struct cpu_control *out);
 
     /* Makes the next entry deliver *ev. At most one event an entry. */
     void (*inject)(struct cpu_vcpu *c, const struct cpu_event *ev);
@@ -232,6 +245,19 @@ struct cpu_backend {
 
 /* The backend in use; NULL until cpu_backend_init() returned 0. */
 extern const struct cpu_backend *cpu_backend;
+
+static inline void cpu_get_control(const struct cpu_vcpu *c, struct cpu_control *out)
+{
+    const struct cpu_backend *b = cpu_backend;
+    struct cpu_segment cs;
+
+    if (likely(b->get_control)) {
+        b->get_control(c, out);
+        return;
+    }
+    b->get_segment(c, CPU_SEG_CS, &cs);
+    *out = (struct cpu_control){ b->get_cr(c, 0), b->get_cr(c, 3), b->get_cr(c, 4), b->get_efer(c), cs.base, cs.attr };
+}
 
 /*
  * Boot CPU, once: asks every backend, takes the first that can work, reads the machine's features that CPU state

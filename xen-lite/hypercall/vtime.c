@@ -114,15 +114,41 @@ void vtime_update(struct vcpu *v)
 
 /* ---- runstate ---- */
 
+/* The whole area in place, if it lies on one page and its fields can be written as such: nearly always. */
+static struct vcpu_runstate_info *runstate_in_place(const struct guest_area *area)
+{
+    if (area->offset % sizeof(uint64_t) || area->offset > PAGE_SIZE - sizeof(struct vcpu_runstate_info))
+        return NULL;
+    return (void *)((uint8_t *)area->page[0].va + area->offset);
+}
+
+/* Public header vcpu.h: XEN_RUNSTATE_UPDATE is set in state_entry_time while the rest changes. */
+static void update_in_place(struct vcpu_runstate_info *to, const struct vcpu_runstate_info *from)
+{
+    WRITE_ONCE(to->state_entry_time, from->state_entry_time | XEN_RUNSTATE_UPDATE);
+    wmb();
+    WRITE_ONCE(to->state, from->state);
+    for (unsigned i = 0; i < ARRAY_SIZE(to->time); i++)
+        WRITE_ONCE(to->time[i], from->time[i]);
+    wmb();
+    WRITE_ONCE(to->state_entry_time, from->state_entry_time & ~XEN_RUNSTATE_UPDATE);
+}
+
 static void put_runstate(struct vcpu *v)
 {
     const uint32_t entry_off = offsetof(struct vcpu_runstate_info, state_entry_time);
     struct vtime *t = &v->time;
-    struct vcpu_runstate_info copy = t->runstate;
+    struct vcpu_runstate_info copy, *in_place;
     uint64_t *entry;
 
     if (!t->runstate_area.length)
         return;
+    in_place = runstate_in_place(&t->runstate_area);
+    if (likely(in_place && assist_runstate_update_flag(v->domain))) {
+        update_in_place(in_place, &t->runstate);
+        return;
+    }
+    copy = t->runstate;
     if (!assist_runstate_update_flag(v->domain)) {
         guest_area_write(&t->runstate_area, 0, &copy, sizeof(copy));
         return;

@@ -6,6 +6,7 @@
 #include "domain/domain.h"
 #include "hypercall/handlers.h"
 #include "hypercall/hypercall.h"
+#include "include/xenlite/ioreq.h"
 #include "lib/errno.h"
 
 _Static_assert(sizeof(struct xenlite_op) == 128, "fixed layout");
@@ -42,6 +43,9 @@ long do_xenlite_op(struct vcpu *v, uint64_t argp, uint64_t a2, uint64_t a3, uint
     if (subject >= ARRAY_SIZE(subjects) || !subjects[subject])
         return -ENOSYS;
     rc = subjects[subject](v, &op, &copy_back);
+    /* The one command that guests wait for tells its caller nothing but the result. */
+    if (op.cmd == XENLITE_IOREQ_complete)
+        return rc;
     if ((rc == 0 || copy_back) && copy_to_guest(v, argp, &op, sizeof(op)))
         return -EFAULT;
     return rc;

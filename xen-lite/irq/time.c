@@ -226,12 +226,22 @@ uint64_t tsc_synced(void)
     return tsc;
 }
 
-uint64_t now_ns(void)
+static uint64_t since_base(uint64_t tsc)
 {
-    int64_t delta = (int64_t)(tsc_synced() - tsc_base);
+    int64_t delta = (int64_t)(tsc - tsc_base);
 
     /* A CPU whose offset was measured a little too small may be before the base for an instant. */
     return delta > 0 ? time_scale_apply(tsc_scale, (uint64_t)delta) : 0;
+}
+
+uint64_t now_ns(void)
+{
+    return since_base(tsc_synced());
+}
+
+uint64_t clock_to_ns(uint64_t ticks, unsigned cpu)
+{
+    return since_base(ticks + (uint64_t)tsc_offset_of_cpu(cpu));
 }
 
 void udelay(unsigned us)

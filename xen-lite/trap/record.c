@@ -19,23 +19,11 @@
 
 _Static_assert(sizeof(struct trap_record) == 48, "readers parse this layout");
 
-struct record_cpu {
-    struct trap_record *ring; /* NULL: never started */
-    uint64_t head, tail;      /* written, read; both only grow */
-    uint64_t lost;
-    uint32_t note_sbdf;
-    uint32_t note_reg;
-    uint16_t note_handler;
-    uint8_t note_kind; /* RECORD_*, or NOTHING_NOTED */
-} __aligned(64);
-
-#define NOTHING_NOTED 0xff
-
 bool record_listening;
 
 struct record_last_ring record_last_ring[MAX_CPUS];
 
-static struct record_cpu cpus[MAX_CPUS];
+struct record_cpu record_cpu[MAX_CPUS];
 static spinlock_t reader_lock = SPINLOCK_INIT; /* start, stop and read */
 static uint64_t session;                       /* the last one's token; under reader_lock */
 static uint64_t last_read_ns;                  /* by anybody, or the start */
@@ -61,13 +49,17 @@ int record_start(uint64_t *token)
     if (record_listening && !reader_gone())
         rc = -EBUSY;
     for (unsigned i = 0; i < nr_cpus && !rc; i++) {
-        if (!cpus[i].ring)
-            cpus[i].ring = xzalloc(RECORD_RING * sizeof(*cpus[i].ring));
-        if (!cpus[i].ring)
+        if (!record_cpu[i].ring)
+            record_cpu[i].ring = xzalloc(RECORD_RING * sizeof(*record_cpu[i].ring));
+        if (!record_cpu[i].ring)
             rc = -ENOMEM;
+        else
+            record_cpu[i].room = RECORD_RING;
+        if (!record_cpu[i].under)
+            record_cpu[i].under = &record_cpu[i].spare;
         /* The reader's side alone moves: a CPU may still be finishing a record of before. */
-        cpus[i].tail = __atomic_load_n(&cpus[i].head, __ATOMIC_ACQUIRE);
-        __atomic_store_n(&cpus[i].lost, 0, __ATOMIC_RELAXED);
+        record_cpu[i].tail = __atomic_load_n(&record_cpu[i].head, __ATOMIC_ACQUIRE);
+        __atomic_store_n(&record_cpu[i].lost, 0, __ATOMIC_RELAXED);
     }
     if (!rc) {
         *token = ++session;
@@ -91,14 +83,28 @@ int record_stop(uint64_t token)
     return rc;
 }
 
-/* reader_lock held. */
-static unsigned take(struct record_cpu *c, struct trap_record *out, unsigned max)
+static struct trap_record readable(struct trap_record rec, unsigned cpu)
 {
+    uint64_t end;
+
+    if (!(rec.kind & RECORD_TICKS))
+        return rec;
+    rec.kind &= (uint8_t)~RECORD_TICKS;
+    end = clock_to_ns(rec.time + rec.ns, cpu);
+    rec.time = clock_to_ns(rec.time, cpu);
+    rec.ns = (uint32_t)(end - rec.time);
+    return rec;
+}
+
+/* reader_lock held. */
+static unsigned take(unsigned cpu, struct trap_record *out, unsigned max)
+{
+    struct record_cpu *c = &record_cpu[cpu];
     uint64_t head = __atomic_load_n(&c->head, __ATOMIC_ACQUIRE);
     unsigned n = 0;
 
     for (uint64_t t = c->tail; c->ring && t != head && n < max; t++)
-        out[n++] = c->ring[t & (RECORD_RING - 1)];
+        out[n++] = readable(c->ring[t & (RECORD_RING - 1)], cpu);
     /* The slots are the writer's again only after they were copied. */
     __atomic_store_n(&c->tail, c->tail + n, __ATOMIC_RELEASE);
     return n;
@@ -118,8 +124,8 @@ int record_read(uint64_t token, unsigned cpu, struct trap_record *out, unsigned 
         rc = -ESTALE;
     } else {
         WRITE_ONCE(last_read_ns, now_ns());
-        *nr = take(&cpus[cpu], out, max);
-        *lost = __atomic_exchange_n(&cpus[cpu].lost, 0, __ATOMIC_RELAXED);
+        *nr = take(cpu, out, max);
+        *lost = __atomic_exchange_n(&record_cpu[cpu].lost, 0, __ATOMIC_RELAXED);
         if (!*nr && !*lost && max && !record_listening)
             rc = -ESTALE;
     }
@@ -128,70 +134,45 @@ int record_read(uint64_t token, unsigned cpu, struct trap_record *out, unsigned 
 }
 
 /* The ring is full: usually its reader is slow, sometimes nobody will ever come. */
-static __attribute__((noinline)) void lose(struct record_cpu *c)
+void record_lose(struct record_cpu *c)
 {
     __atomic_fetch_add(&c->lost, 1, __ATOMIC_RELAXED);
     if (reader_gone())
         WRITE_ONCE(record_listening, false);
 }
 
-struct trap_record *record_place(void)
+void record_suspend(struct trap_record *outer)
 {
-    struct record_cpu *c = &cpus[cpu_id()];
+    const struct record_cpu *c = &record_cpu[cpu_id()];
 
-    if (unlikely(!c->ring))
-        return NULL;
-    if (unlikely(c->head - __atomic_load_n(&c->tail, __ATOMIC_ACQUIRE) >= RECORD_RING)) {
-        lose(c);
-        return NULL;
-    }
-    return &c->ring[c->head & (RECORD_RING - 1)];
+    if (c->under)
+        *outer = *c->under;
 }
 
-void record_done(void)
+void record_resume(const struct trap_record *outer)
 {
-    struct record_cpu *c = &cpus[cpu_id()];
+    struct record_cpu *c = &record_cpu[cpu_id()];
 
-    __atomic_store_n(&c->head, c->head + 1, __ATOMIC_RELEASE);
+    if (!c->ring)
+        return;
+    c->under = record_place(c);
+    *c->under = *outer;
 }
 
 void record_write(const struct trap_record *rec)
 {
-    struct trap_record *place = record_place();
+    struct record_cpu *c = &record_cpu[cpu_id()];
+    struct trap_record under, *to;
 
-    if (!place)
+    if (unlikely(!c->ring))
         return;
-    *place = *rec;
-    record_done();
-}
-
-void record_annotate(unsigned kind, uint32_t sbdf, uint32_t reg, uint16_t handler)
-{
-    struct record_cpu *c = &cpus[cpu_id()];
-
-    c->note_sbdf = sbdf;
-    c->note_reg = reg;
-    c->note_handler = handler;
-    c->note_kind = (uint8_t)kind;
-}
-
-void record_begin(void)
-{
-    cpus[cpu_id()].note_kind = NOTHING_NOTED;
-}
-
-void record_take_annotation(struct trap_record *rec)
-{
-    struct record_cpu *c = &cpus[cpu_id()];
-
-    if (c->note_kind == NOTHING_NOTED)
-        return;
-    rec->kind = c->note_kind;
-    c->note_kind = NOTHING_NOTED;
-    rec->sbdf = c->note_sbdf;
-    rec->addr = c->note_reg;
-    if (c->note_handler)
-        rec->handler = c->note_handler;
+    /* What is under way moves up by one; if nothing is, its place is free anyway. */
+    under = *c->under;
+    to = record_place(c);
+    *to = *rec;
+    record_publish(c, to);
+    c->under = record_place(c);
+    *c->under = under;
 }
 
 void record_denial(const struct trap_record *rec)

@@ -7,8 +7,10 @@
 #ifndef XL_TRAP_RECORD_H
 #define XL_TRAP_RECORD_H
 
+#include "lib/percpu.h"
 #include "lib/time.h"
 #include "lib/types.h"
+#include "trap/rules.h"
 
 /* record.kind; MMIO and PIO as in enum trap_kind. */
 enum {
@@ -67,22 +69,95 @@ int record_read(uint64_t token, unsigned cpu, struct trap_record *out, unsigned 
                 uint64_t *lost);
 /* Writes into the running CPU's ring.  Only meaningful while record_listening. */
 void record_write(const struct trap_record *rec);
-/*
- * The same in place: the next free one of the running CPU's ring, to be filled in (every field) and
- * then published.  NULL: no room, counted.
- */
-struct trap_record *record_place(void);
-void record_done(void);
 
 /*
- * Says what the access under way on this CPU is about (RECORD_CONFIG or RECORD_MSIX); the record of
- * the access takes it over.
+ * A CPU's ring. The record of an access that is under way is filled in where it will be in the ring; what is recorded meanwhile comes
+ * before it (record_write()). Times in it are raw ticks, as `kind` says, until somebody reads it.
  */
-void record_annotate(unsigned kind, uint32_t sbdf, uint32_t reg, uint16_t handler);
-/* Forgets it: an access begins. */
-void record_begin(void);
-/* Takes the annotation into rec and forgets it. */
-void record_take_annotation(struct trap_record *rec);
+struct record_cpu {
+    struct trap_record *ring;  /* NULL: never started */
+    struct trap_record *under; /* under way: in the ring or `spare`, never NULL once there is a ring */
+    uint64_t head, tail;       /* written, read; both only grow */
+    uint64_t room;             /* records that the ring holds: RECORD_RING, or 0 without one */
+    uint64_t lost;
+    struct trap_record spare;  /* for what finds no room */
+} __aligned(128);
+extern struct record_cpu record_cpu[MAX_CPUS];
+
+#define RECORD_TICKS 0x80u /* in kind, never seen by readers: time and ns are ticks of the CPU */
+
+/*
+ * Says what the access under way on this CPU is about (RECORD_CONFIG or RECORD_MSIX), and who handles it (0: as said before). Without
+ * one it does nothing that is seen.
+ */
+static inline void record_annotate(unsigned kind, uint32_t sbdf, uint32_t reg, uint16_t handler)
+{
+    struct trap_record *rec = record_cpu[cpu_id()].under;
+
+    if (unlikely(!rec))
+        return;
+    rec->kind = (uint8_t)(kind | RECORD_TICKS);
+    rec->sbdf = sbdf;
+    rec->addr = reg;
+    if (handler)
+        rec->handler = handler;
+}
+
+/* Where the next record goes. */
+static inline struct trap_record *record_place(struct record_cpu *c)
+{
+    if (unlikely(c->head - __atomic_load_n(&c->tail, __ATOMIC_ACQUIRE) >= c->room))
+        return &c->spare;
+    return &c->ring[c->head & (RECORD_RING - 1)];
+}
+
+/* There is no room for it: counts it. */
+void record_lose(struct record_cpu *c);
+
+/* Makes what was filled in there visible. */
+static inline void record_publish(struct record_cpu *c, const struct trap_record *rec)
+{
+    if (likely(rec != &c->spare))
+        __atomic_store_n(&c->head, c->head + 1, __ATOMIC_RELEASE);
+    else
+        record_lose(c);
+}
+
+/*
+ * An access begins, and ends; c is the running CPU's. Fields that lie side by side are stored together, as this is done for each access
+ * while somebody listens.
+ */
+static inline void record_begin(struct record_cpu *c, unsigned kind, uint64_t addr, unsigned size, bool write, uint64_t who)
+{
+    struct trap_record *rec = c->under = record_place(c);
+    uint64_t what = kind | RECORD_TICKS | size << 8 | (unsigned)write << 16;
+
+    rec->addr = addr;
+    rec->sbdf = DENY_NO_DEVICE;
+    __builtin_memcpy(&rec->domid, &who, sizeof(who));
+    __builtin_memcpy(&rec->kind, &what, sizeof(what));
+    rec->time = clock_ticks();
+}
+
+static inline void record_end(struct record_cpu *c, uint64_t value, unsigned disposition)
+{
+    struct trap_record *rec = c->under;
+
+    rec->value = value;
+    rec->disposition = (uint8_t)disposition;
+    rec->ns = (uint32_t)(clock_ticks() - rec->time);
+    record_publish(c, rec);
+    c->under = &c->spare;
+}
+
+/* One access inside another: between the two calls there may be a record_begin() and record_end() of its own. */
+void record_suspend(struct trap_record *outer);
+void record_resume(const struct trap_record *outer);
+/* For record_begin(). */
+static inline uint64_t record_who(uint16_t domid, unsigned vcpu, uint16_t handler)
+{
+    return domid | (uint64_t)(vcpu & 0xffff) << 16 | (uint64_t)handler << 32;
+}
 
 /* One access that a CPU remembers for a panic. */
 struct record_last {

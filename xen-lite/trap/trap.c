@@ -179,10 +179,15 @@ static void count(uint64_t *counter)
     __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
 }
 
-/* Neighbouring registers and pages share a slot, so that a driver's habits stay in the table. */
+/*
+ * Neighbouring registers and pages share a slot, so that a driver's habits stay in the table. Where regions begin the low
+ * bits of their pages are mostly 0: the higher ones tell local APIC, IO-APIC and ECAM apart.
+ */
 static unsigned hint_slot(enum trap_kind kind, uint64_t addr)
 {
-    return (unsigned)(addr >> (kind == TRAP_PIO ? 2 : PAGE_SHIFT)) & (TRAP_HINTS - 1);
+    uint64_t at = kind == TRAP_PIO ? addr >> 2 : addr >> PAGE_SHIFT ^ addr >> 20;
+
+    return (unsigned)at & (TRAP_HINTS - 1);
 }
 
 /* What the hint for this place says, if it is right: the region that holds the whole access. */
@@ -248,37 +253,44 @@ static __attribute__((noinline)) enum trap_result not_done(struct trap_region *r
     return (enum trap_result)res;
 }
 
-/* The access is performed and timed, and a record of it written, field by field into its place. */
-static __attribute__((noinline)) int recorded_call(struct vcpu *v, struct trap_table *t,
-                                                   struct trap_region *r, uint64_t addr,
-                                                   unsigned size, bool write, uint64_t *val)
+/*
+ * The access is performed and timed, and a record of it written. Handlers annotate what is under way; what they make records of
+ * comes first.
+ */
+static inline __attribute__((always_inline)) int recorded_call(unsigned cpu, struct vcpu *v,
+                                                               const struct trap_table *t,
+                                                               struct trap_region *r, uint64_t addr,
+                                                               unsigned size, bool write,
+                                                               uint64_t *val)
 {
-    uint64_t start = now_ns();
-    struct trap_record *rec;
+    struct record_cpu *c = &record_cpu[cpu];
+    uint64_t value;
     int res;
 
-    record_begin();
+    record_begin(c, r->kind, addr, size, write, record_who(t->domid, vcpu_trap_id(v), r->handler));
     res = call_handler(v, r, addr, size, write, val);
-    /* After the call: what it made records of comes first. */
-    rec = record_place();
-    if (unlikely(!rec))
-        return res;
-    rec->time = start;
-    rec->ns = (uint32_t)(now_ns() - start);
-    rec->addr = addr;
-    rec->value = write || res == TRAP_DONE ? *val : trap_all_ones(size);
-    rec->sbdf = DENY_NO_DEVICE;
-    rec->domid = t->domid;
-    rec->vcpu = (uint16_t)vcpu_trap_id(v);
-    rec->handler = r->handler;
-    rec->rule = 0;
-    rec->kind = r->kind;
-    rec->size = (uint8_t)size;
-    rec->write = write;
-    rec->disposition = (uint8_t)(res < 0 ? TRAP_DENIED : res);
-    rec->reason = 0;
-    record_take_annotation(rec);
-    record_done();
+    value = *val;
+    if (unlikely(res != TRAP_DONE)) {
+        if (!write)
+            value = trap_all_ones(size);
+        record_end(c, value, res < 0 ? TRAP_DENIED : (unsigned)res);
+    } else {
+        record_end(c, value, TRAP_DONE);
+    }
+    return res;
+}
+
+/* Perhaps an access that a handler makes: what is under way around it goes on afterwards. */
+static __attribute__((noinline)) int recorded_inner_call(struct vcpu *v, struct trap_table *t,
+                                                         struct trap_region *r, uint64_t addr,
+                                                         unsigned size, bool write, uint64_t *val)
+{
+    struct trap_record outer;
+    int res;
+
+    record_suspend(&outer);
+    res = recorded_call(cpu_id(), v, t, r, addr, size, write, val);
+    record_resume(&outer);
     return res;
 }
 
@@ -308,7 +320,7 @@ access_slowly(struct vcpu *v, struct trap_table *t, enum trap_kind kind, uint64_
     if (!r)
         return not_found(t, kind, addr, size, write, val, straddles);
     if (READ_ONCE(record_listening))
-        res = recorded_call(v, t, r, addr, size, write, val);
+        res = recorded_inner_call(v, t, r, addr, size, write, val);
     else
         res = call_handler(v, r, addr, size, write, val);
     return res == TRAP_DONE ? TRAP_DONE : not_done(r, res, size, write, val);
@@ -332,7 +344,7 @@ access(struct vcpu *v, enum trap_kind kind, uint64_t addr, unsigned size, bool w
         if (likely(!READ_ONCE(record_listening)))
             res = call_handler(v, r, addr, size, write, val);
         else
-            res = recorded_call(v, t, r, addr, size, write, val);
+            res = recorded_call(cpu, v, t, r, addr, size, write, val);
         if (unlikely(res != TRAP_DONE))
             res = not_done(r, res, size, write, val);
     } else {

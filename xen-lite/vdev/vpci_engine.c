@@ -160,6 +160,13 @@ static inline void annotate(uint32_t sbdf, unsigned reg, const struct vpci_reg *
         record_annotate(RECORD_CONFIG, sbdf, reg, r ? r->handler : 0);
 }
 
+/* The same before it is known how the access will go, without a lock: the map was made before the function could be found. */
+static inline void annotate_first(const struct vpci_dev *vd, uint32_t sbdf, unsigned reg)
+{
+    if (unlikely(READ_ONCE(record_listening)))
+        record_annotate(RECORD_CONFIG, sbdf, reg, vd && vd->map[reg / 4] ? vd->reg[vd->map[reg / 4] - 1].handler : 0);
+}
+
 /* Lays `val`, a value of `size` bytes at register `at`, over the bytes of the access [reg, reg +
  * len). */
 static uint32_t overlay(uint32_t acc, unsigned reg, unsigned len, unsigned at, unsigned size,
@@ -280,14 +287,14 @@ static inline bool managed(const struct vpci_dev *vd, unsigned reg)
 }
 
 /*
- * True if a register of the map has something to say about a read, or a name for its record. The
- * others, which are managed for their writes, are the hardware's.
+ * True if a register of the map has something to say about a read. The others, which are managed for
+ * their writes, are the hardware's.
  */
 static inline bool managed_for_read(const struct vpci_dev *vd, unsigned reg)
 {
     if (likely(!managed(vd, reg)))
         return false;
-    return (vd->read_here[reg / 4 / 64] >> (reg / 4 % 64) & 1) || READ_ONCE(record_listening);
+    return vd->read_here[reg / 4 / 64] >> (reg / 4 % 64) & 1;
 }
 
 enum trap_result vpci_read(struct vpci *vpci, uint32_t sbdf, unsigned reg, unsigned size,
@@ -295,7 +302,7 @@ enum trap_result vpci_read(struct vpci *vpci, uint32_t sbdf, unsigned reg, unsig
 {
     struct vpci_dev *vd = vpci_find(vpci, sbdf);
 
-    annotate(sbdf, reg, NULL);
+    annotate_first(vd, sbdf, reg);
     if (vd) {
         __atomic_fetch_add(&vd->reads, 1, __ATOMIC_RELAXED);
         WRITE_ONCE(vd->touched[reg / 4].reads, vd->touched[reg / 4].reads + 1);

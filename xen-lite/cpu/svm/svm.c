@@ -324,6 +324,7 @@ const struct cpu_backend svm_backend = {
     .get_segment = svm_get_segment,
     .set_segment = svm_set_segment,
     .get_cr = svm_get_cr,
+    .get_control = svm_get_control,
     .set_cr = svm_set_cr,
     .get_dr = svm_get_dr,
     .set_dr = svm_set_dr,

@@ -282,6 +282,7 @@ void svm_vmcb_reset(struct vmcb *vmcb);
 void svm_get_segment(const struct cpu_vcpu *c, enum cpu_seg_id id, struct cpu_segment *out);
 void svm_set_segment(struct cpu_vcpu *c, enum cpu_seg_id id, const struct cpu_segment *in);
 uint64_t svm_get_cr(const struct cpu_vcpu *c, unsigned n);
+void svm_get_control(const struct cpu_vcpu *c, struct cpu_control *out);
 void svm_set_cr(struct cpu_vcpu *c, unsigned n, uint64_t val);
 uint64_t svm_get_dr(const struct cpu_vcpu *c, unsigned n);
 void svm_set_dr(struct cpu_vcpu *c, unsigned n, uint64_t val);

@@ -154,6 +154,18 @@ void svm_set_efer(struct cpu_vcpu *c, uint64_t efer)
     vm->clean &= ~(uint32_t)SVM_CLEAN_CR;
 }
 
+void svm_get_control(const struct cpu_vcpu *c, struct cpu_control *out)
+{
+    const struct vmcb *vm = vmcb_of(c);
+
+    out->cr0 = vm->cr0;
+    out->cr3 = vm->cr3;
+    out->cr4 = vm->cr4;
+    out->efer = vm->efer & ~REG_EFER_SVME;
+    out->cs_base = vm->cs.base;
+    out->cs_attr = vm->cs.attr & 0xfff;
+}
+
 static uint64_t *msr_field(struct vmcb *vm, uint32_t msr)
 {
     switch (msr) {
