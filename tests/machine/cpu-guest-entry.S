@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Start of the bare-metal guest of cpu.t: PVH note, the way to long mode, exception stubs, ring 3, and the code that the
+ * Start of the bare-metal guests of cpu.t and wild.t: PVH note, the way to long mode, exception stubs, ring 3, and the code that the
  * second vCPU runs in real mode.
  */
         .section .note.Xen, "a", @note
@@ -138,6 +138,27 @@ in_ring3:
         int     $0x80
 2:      vmcall
         int     $0x80
+
+/* void ring3_at(const void *code): to ring 3 there, RSI in memory; it ends with an exception or with INT 0x80. */
+        .globl  ring3_at
+ring3_at:
+        pushq   %rbp
+        pushq   %rbx
+        pushq   %r12
+        pushq   %r13
+        pushq   %r14
+        pushq   %r15
+        movq    %rsp, saved_rsp
+        pushq   $35
+        pushq   $user_stack_top - 256
+        pushq   $0x2
+        pushq   $27
+        pushq   %rdi
+        movq    $scratch + 2048, %rsi
+        xorl    %eax, %eax
+        xorl    %ecx, %ecx
+        xorl    %edx, %edx
+        iretq
         .globl  leave_ring3
 leave_ring3:                            /* on_exception() returns here, in ring 0 */
         movq    saved_rsp, %rsp

@@ -31,7 +31,7 @@ for part in guests states refused foreign many 'cycles $cycles' 'hostile $hostil
 SCRIPT
 vm_timeout=600 vm --cpus 2 --memory 2G --add "$tmp/domcycle:/bin/domcycle" --script "$tmp/script"
 is "$status" 0 'domcycle runs'
-results 61
+results 62
 
 # ---- Linux guests under xl ----
 

@@ -239,7 +239,7 @@ static void test_amd(void **state)
     refused(0xc0010015, 1u << 6);
     assert_int_equal(msr_write(c, 0xc0010000, 0x53003c), 0);
     assert_int_equal(get(0xc0010000), 0);
-    policy.intel = true;
+    policy.leaf4 = true;
     assert_int_equal(get(0x1a0), 0x1801);
     refused(0x1a0, 1ull << 34);
     refused(0xc0010015, 0);

@@ -426,6 +426,37 @@ static void test_tlb(void **state)
     assert_int_equal(rig.invepts, 4);
 }
 
+/* What a CPU may remember from before us goes, by the widest kinds that it has. */
+static void test_tlb_start(void **state)
+{
+    (void)state;
+    vmx_tlb_init_cpu();
+    assert_int_equal(rig.invepts, 1);
+    assert_int_equal(rig.last_invept_type, 2);
+    assert_int_equal(rig.invvpids, 1);
+    assert_int_equal(rig.last_invvpid_type, 2);
+    vmx_caps.ept_vpid &= ~(EPT_CAP_INVEPT_ALL | VPID_CAP_ALL);
+    vmx_tlb_init_cpu();
+    assert_int_equal(rig.invepts, 1);
+    assert_int_equal(rig.invvpids, 1);
+}
+
+/* Registers that choose page tables, set by others than the guest. */
+static void test_tlb_mode(void **state)
+{
+    (void)state;
+    for (unsigned n = 3; n <= 4; n++) {
+        rig_vmx.flush_vpid = false;
+        vmx_set_cr(&rig_cpu, n, 0x2000);
+        assert_true(rig_vmx.flush_vpid && rig_vmx.attention);
+    }
+    rig_vmx.flush_vpid = false;
+    vmx_set_cr(&rig_cpu, 2, 0x2000);
+    assert_false(rig_vmx.flush_vpid);
+    vmx_guest_reset(&rig_vmx);
+    assert_true(rig_vmx.flush_vpid);
+}
+
 static void test_vpids(void **state)
 {
     uint16_t a = vmx_vpid_alloc(), b = vmx_vpid_alloc(), last = b;
@@ -567,6 +598,8 @@ int main(void)
         cmocka_unit_test_setup(test_windows, setup),
         cmocka_unit_test_setup(test_interrupted, setup),
         cmocka_unit_test_setup(test_tlb, setup),
+        cmocka_unit_test_setup(test_tlb_start, setup),
+        cmocka_unit_test_setup(test_tlb_mode, setup),
         cmocka_unit_test_setup(test_vpids, setup),
         cmocka_unit_test_setup(test_reset_state_enters, setup),
         cmocka_unit_test_setup(test_rules, setup),

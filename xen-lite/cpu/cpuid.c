@@ -88,7 +88,6 @@ static void build_basic(struct cpuid_policy *p, const struct cpuid_config *cfg)
     struct cpuid_leaf l;
 
     cfg->read(0, 0, &l);
-    p->intel = l.b == 0x756e6547; /* "Genu" */
     /* Leaf b names the vCPU's APIC id, so it is always there; beyond d there is nothing that guests have. */
     p->max_basic = l.a >= 0xd && p->xcr0 ? 0xd : 0xb;
     p->basic[0] = l;
@@ -103,7 +102,7 @@ static void build_basic(struct cpuid_policy *p, const struct cpuid_config *cfg)
     if (!(p->xcr0 & XCR0_AVX))
         l.c &= ~(uint32_t)LEAF1_C_AVX_GROUP;
     p->basic[1] = l;
-    if (p->intel)
+    if (p->leaf4)
         cfg->read(2, 0, &p->basic[2]);
 }
 
@@ -184,7 +183,7 @@ static void build_ext(struct cpuid_policy *p, const struct cpuid_config *cfg)
     l.d = keep(l.d, EXT1_D);
     if (!(p->xcr0 & XCR0_AVX))
         l.c &= ~(uint32_t)EXT1_C_AVX;
-    if (p->nr_vcpus > 1 && !p->intel)
+    if (p->nr_vcpus > 1 && !p->leaf4)
         l.c |= EXT1_C_CMP_LEGACY;
     p->ext[1] = l;
     if (p->max_ext >= CPUID_EXT_BASE + 7) {
@@ -200,7 +199,7 @@ static void build_ext(struct cpuid_policy *p, const struct cpuid_config *cfg)
             bits = cfg->addr_bits;
         p->ext[8].a = keep(l.a, 0xff00) | bits;
         p->ext[8].b = keep(l.b, EXT8_B);
-        if (!p->intel) /* cores less one, and how many bits of the APIC id name them */
+        if (!p->leaf4) /* cores less one, and how many bits of the APIC id name them */
             p->ext[8].c = MIN(p->nr_vcpus - 1u, 255u) | id_bits(p) << 12;
     }
     if (p->max_ext >= CPUID_EXT_BASE + 0x21) {
@@ -228,15 +227,19 @@ static void build_xen(struct cpuid_policy *p, const struct cpuid_config *cfg)
 
 void cpuid_policy_build(struct cpuid_policy *p, const struct cpuid_config *cfg)
 {
-    struct cpuid_leaf host0;
+    struct cpuid_leaf host0, cache;
 
     memset(p, 0, sizeof(*p));
     p->xcr0 = cfg->xcr0;
     p->nr_vcpus = (uint16_t)MAX(cfg->nr_vcpus, 1u);
     cfg->read(0, 0, &host0);
+    if (host0.a >= 4) {
+        cfg->read(4, 0, &cache);
+        p->leaf4 = cache.a & 0x1f; /* the first cache's type */
+    }
     build_basic(p, cfg);
     build_leaf7(p, cfg, host0.a);
-    if (p->intel && host0.a >= 4)
+    if (p->leaf4)
         build_cache(p, cfg);
     build_xstate(p, cfg);
     build_ext(p, cfg);

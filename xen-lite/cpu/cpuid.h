@@ -37,7 +37,7 @@ struct cpuid_policy {
     struct cpuid_leaf xstate[CPUID_NR_XSTATE];
     uint64_t xcr0;                             /* components that the guest may turn on */
     uint16_t nr_vcpus;
-    bool intel;
+    bool leaf4;                                /* caches and cores are in leaf 4, not in 80000005 to 80000008 */
 };
 
 struct cpuid_config {

@@ -170,10 +170,16 @@ static int write_tsc(struct cpu_vcpu *c, uint64_t val)
     return 0;
 }
 
-/* Registers that AMD's CPUs have; everything reads as after power-up. */
-static int read_amd(const struct cpu_vcpu *c, uint32_t msr, uint64_t *val)
+/* The kind of processor that describes itself in leaf 4 has IA32_MISC_ENABLE, the other one what comes below. */
+static bool has_misc_enable(const struct cpu_vcpu *c)
 {
-    if (c->cd->cpuid->intel)
+    return c->cd->cpuid->leaf4;
+}
+
+/* Everything reads as after power-up. */
+static int read_k8(const struct cpu_vcpu *c, uint32_t msr, uint64_t *val)
+{
+    if (has_misc_enable(c))
         return -ENOENT;
     switch (msr) {
     case M_K7_PERF_FIRST ... M_K7_PERF_LAST:
@@ -205,11 +211,11 @@ static int read_amd(const struct cpu_vcpu *c, uint32_t msr, uint64_t *val)
  * None of them changes anything for a guest. Counters may be set; of the others, what was read may be written back,
  * except where Xen refuses any write.
  */
-static int write_amd(const struct cpu_vcpu *c, uint32_t msr, uint64_t val)
+static int write_k8(const struct cpu_vcpu *c, uint32_t msr, uint64_t val)
 {
     uint64_t now;
 
-    if (read_amd(c, msr, &now))
+    if (read_k8(c, msr, &now))
         return -ENOENT;
     switch (msr) {
     case M_K7_PERF_FIRST ... M_K7_PERF_LAST:
@@ -231,13 +237,8 @@ static int read_machine(struct cpu_vcpu *c, uint32_t msr, uint64_t *val)
     int err = mtrr_read(c, msr, val);
 
     if (err == -ENOENT)
-        err = read_amd(c, msr, val);
+        err = read_k8(c, msr, val);
     return err;
-}
-
-static bool has_misc_enable(const struct cpu_vcpu *c)
-{
-    return c->cd->cpuid->intel;
 }
 
 int msr_read(struct cpu_vcpu *c, uint32_t msr, uint64_t *val)
@@ -300,7 +301,7 @@ static int write_machine(struct cpu_vcpu *c, uint32_t msr, uint64_t val)
     int err = mtrr_write(c, msr, val);
 
     if (err == -ENOENT)
-        err = write_amd(c, msr, val);
+        err = write_k8(c, msr, val);
     return err;
 }
 

@@ -133,7 +133,6 @@ void iommu_domain_destroy(struct iommu_domain *d);
  * that can should keep the frames. Costs nothing when no device is attached.
  */
 int iommu_flush_range(struct iommu_domain *d, uint64_t gfn, uint64_t nr, bool tables_freed);
-int iommu_flush_all(struct iommu_domain *d);
 /*
  * After entries of the range became present where nothing was; needed only if
  * iommu_needs_map_flush().

@@ -8,6 +8,7 @@
 #include "lib/assert.h"
 #include "lib/atomic.h"
 #include "lib/errno.h"
+#include "lib/leave_out.h"
 #include "lib/printf.h"
 #include "lib/string.h"
 #include "lib/time.h"
@@ -313,7 +314,7 @@ void iommu_domain_destroy(struct iommu_domain *d)
 
 /* ---- flushes ---- */
 
-enum flush_kind { FLUSH_RANGE, FLUSH_ALL, FLUSH_MAP };
+enum flush_kind { FLUSH_RANGE, FLUSH_MAP };
 
 struct flush {
     enum flush_kind kind;
@@ -328,9 +329,7 @@ static int flush_unit(struct vtd_unit *u, struct iommu_domain *d, const struct f
 
     if (f->kind == FLUSH_MAP && !u->caching_mode)
         return vtd_flush_write_buffer(u);
-    if (f->kind == FLUSH_ALL)
-        vtd_inval_iotlb_domain(u, d->did);
-    else
+    if (flush_due(FLUSH_IOTLB_RANGE))
         pages = vtd_inval_iotlb_range(u, d->did, f->gfn, f->nr, f->leaf_only);
     __atomic_fetch_add(&d->flush_pages, pages, __ATOMIC_RELAXED);
     if (!pages)
@@ -371,13 +370,6 @@ int iommu_flush_range(struct iommu_domain *d, uint64_t gfn, uint64_t nr, bool ta
         return 0;
     /* no unit has anything above its width */
     f.nr = MIN(nr, end - gfn);
-    return flush_units(d, &f);
-}
-
-int iommu_flush_all(struct iommu_domain *d)
-{
-    struct flush f = { FLUSH_ALL, 0, 0, false };
-
     return flush_units(d, &f);
 }
 

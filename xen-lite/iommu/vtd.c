@@ -9,6 +9,7 @@
 #include "lib/assert.h"
 #include "lib/atomic.h"
 #include "lib/errno.h"
+#include "lib/leave_out.h"
 #include "lib/printf.h"
 #include "lib/string.h"
 #include "lib/time.h"
@@ -269,9 +270,11 @@ int vtd_turn_on(struct vtd_unit *u)
     if (err)
         return err;
     /* 6.5.1.1: the context cache first, since the IOTLB is filled through it */
-    vtd_inval_context_global(u);
+    if (flush_due(FLUSH_CONTEXT_START))
+        vtd_inval_context_global(u);
     vtd_inval_fence(u);
-    vtd_inval_iotlb_global(u);
+    if (flush_due(FLUSH_IOTLB_START))
+        vtd_inval_iotlb_global(u);
     err = vtd_inval_wait(u);
     if (!err && u->use_ir)
         err = vtd_irt_enable(u);
@@ -300,7 +303,8 @@ int vtd_irt_enable(struct vtd_unit *u)
     err = command(u, GCMD_SIRTP, "interrupt table pointer not taken");
     if (err)
         return err;
-    vtd_inval_iec_global(u);
+    if (flush_due(FLUSH_INTERRUPT_START))
+        vtd_inval_iec_global(u);
     err = vtd_inval_wait(u);
     /* CFI stays 0: messages in the old format are blocked (5.1.4) */
     return err ? err : set_state(u, GCMD_IRE, true, "interrupt remapping does not start");

@@ -11,6 +11,7 @@
 #include "lib/atomic.h"
 #include "lib/bitmap.h"
 #include "lib/errno.h"
+#include "lib/leave_out.h"
 #include "lib/printf.h"
 #include "lib/string.h"
 #include "mm/phys.h"
@@ -49,7 +50,8 @@ int vtd_irte_write(struct vtd_unit *u, unsigned index, uint64_t low)
     ASSERT(index < u->ir_size && test_bit(u->ir_map, index));
     WRITE_ONCE(u->irt[index * 2], low);
     vtd_writeback(u, &u->irt[index * 2], 16);
-    vtd_inval_iec(u, index);
+    if (flush_due(FLUSH_INTERRUPT_CHANGE))
+        vtd_inval_iec(u, index);
     return vtd_inval_wait(u);
 }
 

@@ -9,6 +9,7 @@
 #include "lib/assert.h"
 #include "lib/atomic.h"
 #include "lib/errno.h"
+#include "lib/leave_out.h"
 #include "mm/phys.h"
 
 static uint64_t *context_table(struct vtd_unit *u, uint8_t bus)
@@ -56,9 +57,11 @@ int vtd_context_set(struct vtd_unit *u, uint16_t bdf, paddr_t root, uint16_t did
     if (!u->caching_mode)
         return vtd_flush_write_buffer(u);
     /* 6.1: what was not present is cached too, under domain id 0 */
-    vtd_inval_context(u, bdf, 0);
+    if (flush_due(FLUSH_CONTEXT_ATTACH))
+        vtd_inval_context(u, bdf, 0);
     vtd_inval_fence(u);
-    vtd_inval_iotlb_domain(u, did);
+    if (flush_due(FLUSH_IOTLB_ATTACH))
+        vtd_inval_iotlb_domain(u, did);
     return vtd_inval_wait(u);
 }
 
@@ -79,9 +82,11 @@ int vtd_context_clear(struct vtd_unit *u, uint16_t bdf, uint16_t did, bool quiet
      * 6.5.1.1: the IOTLB after the context cache is clean, or it is filled again through the old
      * entry
      */
-    vtd_inval_context(u, bdf, did);
+    if (flush_due(FLUSH_CONTEXT_DETACH))
+        vtd_inval_context(u, bdf, did);
     vtd_inval_fence(u);
-    vtd_inval_iotlb_domain(u, did);
+    if (flush_due(FLUSH_IOTLB_DETACH))
+        vtd_inval_iotlb_domain(u, did);
     return vtd_inval_wait(u);
 }
 

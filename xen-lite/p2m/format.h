@@ -47,9 +47,9 @@
 /* What hardware may set behind our back. */
 #define ENTRY_HW (BIT(5) | BIT(6) | BIT(8) | BIT(9))
 
-#define EPT_MT_UC 0ULL
-#define EPT_MT_WB 6ULL
-#define NPT_PCD   BIT(4)
+#define MT_UC 0ULL
+#define MT_WB 6ULL
+#define LEAF_PCD   BIT(4)
 
 #define ENTRIES    512u
 #define LEVEL_BITS 9u
@@ -116,9 +116,9 @@ static inline uint64_t entry_make_leaf(uint64_t mfn, unsigned level, enum p2m_ty
     if (p2m_type_writable(type))
         e |= ENTRY_W;
     if (nested_paging)
-        e |= uncached ? NPT_PCD : 0;
+        e |= uncached ? LEAF_PCD : 0;
     else
-        e |= (uncached ? EPT_MT_UC : EPT_MT_WB) << ENTRY_MT_SHIFT;
+        e |= (uncached ? MT_UC : MT_WB) << ENTRY_MT_SHIFT;
     if (level > 1)
         e |= ENTRY_PS;
     return e;

@@ -9,6 +9,7 @@
 #include "cpu/guest_mem.h"
 #include "cpu/vmx/hw.h"
 #include "lib/errno.h"
+#include "lib/leave_out.h"
 #include "lib/string.h"
 
 #define G_MSR_SYSENTER_CS 0x174
@@ -99,6 +100,13 @@ uint64_t vmx_get_cr(const struct cpu_vcpu *c, unsigned n)
     }
 }
 
+/* What the CPU does when a guest writes to CR3 or CR4, or changes CR0.PG, it does not do for us (SDM vol. 3, 4.10.4.1). */
+static void forget_translations(struct vmx_vcpu *s)
+{
+    s->flush_vpid |= flush_due(FLUSH_VCPU_MODE);
+    s->attention = true;
+}
+
 void vmx_set_cr(struct cpu_vcpu *c, unsigned n, uint64_t val)
 {
     struct vmx_vcpu *s = vmx_of(c);
@@ -116,8 +124,10 @@ void vmx_set_cr(struct cpu_vcpu *c, unsigned n, uint64_t val)
         break;
     case 3:
         vmx_set(s, SLOT_CR3, val);
+        forget_translations(s);
         break;
     default:
+        forget_translations(s);
         vmx_set(s, SLOT_CR4, (val & ~vmx_caps.ctl.cr4_mask) | V_CR4_VMXE);
         vmx_set(s, SLOT_CR4_SHADOW, val);
         break;
@@ -316,7 +326,7 @@ int vmx_write_cr0(struct cpu_vcpu *c, uint64_t val)
         return -EPERM;
     }
     if ((old ^ val) & V_CR0_PG)
-        s->flush_vpid = s->attention = true; /* SDM vol. 3, 4.10.4.1 */
+        forget_translations(s);
     return 0;
 }
 
@@ -374,5 +384,5 @@ void vmx_guest_reset(struct vmx_vcpu *s)
     s->proc_ctl = (uint32_t)s->ctl.proc;
     s->injecting = false;
     s->tlb_gen = 0;
-    s->flush_vpid = s->attention = true;
+    forget_translations(s);
 }

@@ -13,6 +13,7 @@
 #include "cpu/vmx/vmx.h"
 
 #include "cpu/vmx/hw.h"
+#include "lib/leave_out.h"
 #include "lib/spinlock.h"
 
 #define NR_VPIDS 4096u
@@ -73,9 +74,9 @@ static void drop_vpid(uint64_t vpid)
 /* VMXON does not do it (SDM 29.4.3.1). Where there is only the kind for one EPT pointer, first entries do the rest. */
 void vmx_tlb_init_cpu(void)
 {
-    if (vmx_caps.ept_vpid & EPT_CAP_INVEPT_ALL)
+    if (flush_due(FLUSH_P2M_START) && (vmx_caps.ept_vpid & EPT_CAP_INVEPT_ALL))
         hw_invept(INVEPT_ALL, 0);
-    if (vmx_caps.ept_vpid & VPID_CAP_ALL)
+    if (flush_due(FLUSH_VCPU_START) && (vmx_caps.ept_vpid & VPID_CAP_ALL))
         hw_invvpid(INVVPID_ALL, 0);
 }
 
@@ -93,9 +94,12 @@ void vmx_flush_tlb(struct cpu_vcpu *c)
 
 void vmx_tlb_sync(struct vmx_vcpu *s, unsigned cpu)
 {
-    if (s->flush_ept && s->dom->ept_gen[cpu] != s->c->tlb_gen) {
-        s->dom->ept_gen[cpu] = s->c->tlb_gen;
-        drop_ept(s->addr.eptp);
+    uint64_t *gen = &s->dom->ept_gen[cpu];
+
+    if (s->flush_ept && *gen != s->c->tlb_gen) {
+        if (*gen ? flush_due(FLUSH_P2M_CHANGE) : flush_due(FLUSH_P2M_FIRST))
+            drop_ept(s->addr.eptp);
+        *gen = s->c->tlb_gen;
     }
     if (s->flush_vpid && s->addr.vpid)
         drop_vpid(s->addr.vpid);

@@ -12,6 +12,7 @@
 #include "domain/domain.h"
 #include "lib/assert.h"
 #include "lib/errno.h"
+#include "lib/leave_out.h"
 #include "lib/printf.h"
 #include "lib/string.h"
 #include "mm/frame.h"
@@ -292,7 +293,8 @@ static void vmx_vcpu_load(struct cpu_vcpu *c)
         vmcs_write_set(BY_HOST, &vc->host);
         s->cpu = vc;
         s->host_rsp = 0;
-        s->flush_ept = s->flush_vpid = s->attention = true;
+        s->flush_ept = s->attention = true;
+        s->flush_vpid |= flush_due(FLUSH_VCPU_MOVE);
     }
     vmcs_write(VMCS_TSC_OFFSET, c->tsc_offset);
     vmx_load_registers(s);

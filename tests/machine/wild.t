@@ -1,0 +1,35 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# What a guest tries that it has no business with: every outcome is defined, and the same on every virtualisation extension.
+# With XEN_LITE_TEST_MACHINE=intel on VMX, else on SVM, where bad values for CR0 and CR4 are left out (see wild-guest.c).
+. "$(dirname -- "$0")/lib.sh"
+
+[ -z "$hypervisor" ] || skip_all 'for xen-lite'
+gcc -std=gnu11 -O1 -Wall -Wextra -Werror -ffreestanding -fno-pic -no-pie -mno-red-zone -mgeneral-regs-only \
+    -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -static -nostdlib -Wl,--build-id=none \
+    -Wl,-z,noexecstack -Wl,-z,norelro -Wl,-Ttext-segment=0x1000000 -Wl,-e,start32 -Wl,--no-warn-rwx-segments \
+    -o "$tmp/guest" "$tests_dir/wild-guest.c" "$tests_dir/cpu-guest-entry.S" || skip_all 'no C compiler'
+
+case $test_machine in
+intel) cpu=qemu64,vendor=GenuineIntel,+vmx,vmx-strict-tlb=on,+xsave,+xsaveopt,+pdpe1gb,+rdtscp ;;
+*) cpu=qemu64,+svm,+npt,+xsave,+xsaveopt,+pdpe1gb,+rdtscp ;;
+esac
+
+# The guest's own results, each once.
+wild()
+{
+    vm --cpus 1 --kernel "$tmp/guest" "$@" -- ''
+    while IFS= read -r line; do
+        case $line in
+        ok\ *) result 0 "$name: ${line#* - }" ;;
+        not\ ok\ *) result 1 "$name: ${line#* - }" ;;
+        '# '*) note "${line#\# }" ;;
+        esac
+    done <<<"$out"
+    like "$out" '^1\.\.' "$name: the guest ran to its end" || :
+    grep -q '^1\.\.' <<<"$out" || diag "$(tail -n 30 "$serial")"
+}
+
+name='plain CPU' wild
+[ "$test_machine" = bochs ] || name='CPU with XSAVE' wild --qemu-arg -cpu --qemu-arg "$cpu"
+done_testing
