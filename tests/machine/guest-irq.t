@@ -133,7 +133,7 @@ section 'messages'; cat $log/xl-dmd.log; xl-lite dmesg | tail -n 30
 SCRIPT
 
 memory_file=$tmp/memory patience=120
-! long_form || patience=1500
+! long_form || patience=3000
 vm_timeout=$((patience + 200))
 # A frame of the hypervisor's own: what it keeps at the top of low memory.
 hypervisors=0x7eb00000
