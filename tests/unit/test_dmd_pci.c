@@ -292,7 +292,8 @@ static void test_ejection_goes_on(void **state)
     guest->io.root = true;
     dmd_scan(rig->dmd, false);
     rig_expect(rig, fd, "DEVICE_ADDED");
-    rig_send(rig, fd, "{\"execute\": \"device-del\", \"arguments\": {\"domid\": 7, \"bdf\": \"00:05.0\"}}");
+    rig_send(rig, fd,
+             "{\"execute\": \"device-del\", \"arguments\": {\"domid\": 7, \"bdf\": \"00:05.0\"}}");
     rig_expect(rig, fd, "\"waiting\": true");
     rig_stop_daemon(rig);
     close(fd);
@@ -420,8 +421,9 @@ static void test_trace(void **state)
 int pci_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_decisions), T(test_permissive),  T(test_messages), T(test_nonsense), T(test_storm),
-        T(test_fair),      T(test_add_and_del), T(test_ejection_goes_on), T(test_refusals), T(test_policy),   T(test_trace),
+        T(test_decisions), T(test_permissive), T(test_messages),    T(test_nonsense),
+        T(test_storm),     T(test_fair),       T(test_add_and_del), T(test_ejection_goes_on),
+        T(test_refusals),  T(test_policy),     T(test_trace),
     };
 
     return cmocka_run_group_tests_name("pci", tests, NULL, NULL);

@@ -456,7 +456,8 @@ static void test_kept_walks(void **state)
         *entry8(root, 4, 0x40000 + i * 0x1000ull, 1, P | W | A) = (8 + i) * 0x1000ull | P | W;
     for (unsigned round = 0; round < 2; round++)
         for (unsigned i = 0; i < 4 * CPU_NR_WALKS; i++) {
-            assert_int_equal(guest_gva_to_gpa(&vcpu->cpu, 0x40004 + i * 0x1000ull, GUEST_WRITE, &gpa, &f), 0);
+            assert_int_equal(
+                guest_gva_to_gpa(&vcpu->cpu, 0x40004 + i * 0x1000ull, GUEST_WRITE, &gpa, &f), 0);
             assert_int_equal(gpa, (8 + i) * 0x1000ull + 4);
         }
 }
