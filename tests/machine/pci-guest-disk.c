@@ -5,14 +5,14 @@
  */
 #include "pci-guest.h"
 
-#define CC    0x14
-#define CSTS  0x1c
-#define AQA   0x24
-#define ASQ   0x28
-#define ACQ   0x30
+#define CC                      0x14
+#define CSTS                    0x1c
+#define AQA                     0x24
+#define ASQ                     0x28
+#define ACQ                     0x30
 #define BELL(queue, completion) (0x1000 + (2 * (queue) + (completion)) * 4) /* stride 0 */
 
-#define DEPTH   16u
+#define DEPTH    16u
 #define PATIENCE 2000000000ull /* counter ticks: some tenths of a second at least */
 
 struct command {
@@ -29,7 +29,8 @@ struct completion {
 /* Queue 0 is the one for administration. */
 static struct queue {
     volatile struct command submitted[DEPTH] __attribute__((aligned(4096)));
-    volatile struct completion completed[4096 / sizeof(struct completion)] __attribute__((aligned(4096)));
+    volatile struct completion completed[4096 / sizeof(struct completion)]
+        __attribute__((aligned(4096)));
     unsigned tail, head;
     uint16_t phase;
 } queues[2];
@@ -79,7 +80,9 @@ static bool carry_out(unsigned nr, struct command *command, bool by_interrupt)
     q->tail = (q->tail + 1) % DEPTH;
     __asm__ volatile("" ::: "memory");
     set_reg(BELL(nr, 0), q->tail);
-    for (unsigned n = 1; (answer->status & 1) != q->phase || (by_interrupt && page->irqs[0] + page->irqs[1] == before); n++)
+    for (unsigned n = 1; (answer->status & 1) != q->phase ||
+                         (by_interrupt && page->irqs[0] + page->irqs[1] == before);
+         n++)
         if (counter() - start > PATIENCE || (n % 65536 == 0 && is_gone()))
             return false;
     q->head = (q->head + 1) % DEPTH;

@@ -20,8 +20,10 @@ static volatile uint32_t phase, second_in; /* what the second CPU is to do, and 
 
 static uint32_t any_value(unsigned cpu)
 {
-    static const uint32_t list[] = { 0,          ~0u,        1,          0x80000000, 0xfee00000, 0xfec00000, 0xc0000000, 0xc0002000,
-                                     0xc0004000, 0xdffff000, 0xe0000000, 0x01000000, 0x03000000, 0xfffff000, 0x000a0000, 0x40 };
+    static const uint32_t list[] = { 0,          ~0u,        1,          0x80000000,
+                                     0xfee00000, 0xfec00000, 0xc0000000, 0xc0002000,
+                                     0xc0004000, 0xdffff000, 0xe0000000, 0x01000000,
+                                     0x03000000, 0xfffff000, 0x000a0000, 0x40 };
 
     return below(cpu, 2) ? (uint32_t)rnd(cpu) : list[below(cpu, sizeof(list) / sizeof(list[0]))];
 }
@@ -31,7 +33,9 @@ static uint32_t any_function(unsigned cpu)
 {
     const unsigned kind = (unsigned)below(cpu, 16);
 
-    return kind < 12 ? IN_SLOT(1 + kind % 2) : kind < 14 ? (uint32_t)(1 + kind % 2) << 3 : (uint32_t)rnd(cpu) & 0x3fff;
+    return kind < 12   ? IN_SLOT(1 + kind % 2)
+           : kind < 14 ? (uint32_t)(1 + kind % 2) << 3
+                       : (uint32_t)rnd(cpu) & 0x3fff;
 }
 
 /* The messages of the ports' own events could have any vector and mode. */
@@ -43,13 +47,17 @@ static bool is_ports_message(uint32_t function, unsigned reg)
 static unsigned any_register(unsigned cpu)
 {
     switch (below(cpu, 4)) {
-    case 0: return (unsigned)below(cpu, 0x40);
-    case 1: return (unsigned)below(cpu, 0x1000);
-    default: return (unsigned)below(cpu, 0x100);
+    case 0:
+        return (unsigned)below(cpu, 0x40);
+    case 1:
+        return (unsigned)below(cpu, 0x1000);
+    default:
+        return (unsigned)below(cpu, 0x100);
     }
 }
 
-static void access_memory(unsigned cpu, uint64_t address, unsigned log_size, bool write, uint32_t value)
+static void access_memory(unsigned cpu, uint64_t address, unsigned log_size, bool write,
+                          uint32_t value)
 {
     if (log_size < 3) {
         if (write)
@@ -68,8 +76,8 @@ static void by_ecam(unsigned cpu)
     const uint32_t function = any_function(cpu);
     const unsigned reg = any_register(cpu);
 
-    access_memory(cpu, ECAM + (function << 12) + reg, (unsigned)below(cpu, 4), below(cpu, 2) && !is_ports_message(function, reg),
-                  any_value(cpu));
+    access_memory(cpu, ECAM + (function << 12) + reg, (unsigned)below(cpu, 4),
+                  below(cpu, 2) && !is_ports_message(function, reg), any_value(cpu));
 }
 
 static void by_ports(unsigned cpu)
@@ -80,7 +88,9 @@ static void by_ports(unsigned cpu)
     /* The other CPU may move the address in between: anything is hit, ports' messages never, as nobody names them. */
     if (is_ports_message(function, reg))
         return;
-    port_write(CF8, below(cpu, 16) ? 4 : size, below(cpu, 16) ? 0x80000000u | function << 8 | (reg & 0xfc) : any_value(cpu) & 0x80ffff00);
+    port_write(CF8, below(cpu, 16) ? 4 : size,
+               below(cpu, 16) ? 0x80000000u | function << 8 | (reg & 0xfc)
+                              : any_value(cpu) & 0x80ffff00);
     if (below(cpu, 2) && below(cpu, 16))
         port_write((uint16_t)(CFC + below(cpu, 4)), size, any_value(cpu));
     else
@@ -90,9 +100,11 @@ static void by_ports(unsigned cpu)
 static void move_bar(unsigned cpu)
 {
     static const uint64_t list[] = {
-        DISK_BAR,     DISK_BAR + 0x2000, DISK_BAR + 0x1000, 0xc0010000,   0xc0020000,         0xfee00000,        0xfec00000,
-        0xe0000000,   0xe0100000,        0x01000000,        0x03000000,   0x00000000,         0xdffff000,        0xdfff0000,
-        0x4000000000, 0x4fffff0000,      0x5000000000,      0x7ffffff000, 0xfffffffffffff000, 0x0000000100000000, 0xc001,
+        DISK_BAR,     DISK_BAR + 0x2000, DISK_BAR + 0x1000, 0xc0010000,         0xc0020000,
+        0xfee00000,   0xfec00000,        0xe0000000,        0xe0100000,         0x01000000,
+        0x03000000,   0x00000000,        0xdffff000,        0xdfff0000,         0x4000000000,
+        0x4fffff0000, 0x5000000000,      0x7ffffff000,      0xfffffffffffff000, 0x0000000100000000,
+        0xc001,
     };
     const uint64_t to = list[below(cpu, sizeof(list) / sizeof(list[0]))];
     const uint32_t function = IN_SLOT(1 + below(cpu, 2));
@@ -112,7 +124,8 @@ static void touch(unsigned cpu)
 {
     const uint64_t table = DISK_BAR + 0x2000 + below(cpu, 0x2000);
 
-    access_memory(cpu, below(cpu, 2) ? table : 0xc0010000 + below(cpu, 0x20000), (unsigned)below(cpu, 4), false, 0);
+    access_memory(cpu, below(cpu, 2) ? table : 0xc0010000 + below(cpu, 0x20000),
+                  (unsigned)below(cpu, 4), false, 0);
 }
 
 static void one_config(unsigned cpu)
@@ -120,12 +133,20 @@ static void one_config(unsigned cpu)
     switch (below(cpu, 8)) {
     case 0:
     case 1:
-    case 2: by_ecam(cpu); break;
+    case 2:
+        by_ecam(cpu);
+        break;
     case 3:
     case 4:
-    case 5: by_ports(cpu); break;
-    case 6: move_bar(cpu); break;
-    default: touch(cpu); break;
+    case 5:
+        by_ports(cpu);
+        break;
+    case 6:
+        move_bar(cpu);
+        break;
+    default:
+        touch(cpu);
+        break;
     }
 }
 
@@ -141,7 +162,8 @@ static uint32_t any_message(unsigned cpu)
 
 static uint32_t any_address(unsigned cpu)
 {
-    return below(cpu, 4) ? 0xfee00000 | (uint32_t)below(cpu, 4) << 13 | (uint32_t)(rnd(cpu) & 0xc) : any_value(cpu);
+    return below(cpu, 4) ? 0xfee00000 | (uint32_t)below(cpu, 4) << 13 | (uint32_t)(rnd(cpu) & 0xc)
+                         : any_value(cpu);
 }
 
 static void one_msix(unsigned cpu)
@@ -149,17 +171,28 @@ static void one_msix(unsigned cpu)
     const uint64_t entry = disk_table() + 16 * (below(cpu, 4) ? 0 : below(cpu, disk_nr_vectors));
 
     switch (below(cpu, 8)) {
-    case 0: mmio_write(entry, 4, any_address(cpu)); break;
-    case 1: mmio_write(entry + 4, 4, below(cpu, 4) ? 0 : any_value(cpu)); break;
-    case 2: mmio_write(entry + 8, 4, any_message(cpu)); break;
+    case 0:
+        mmio_write(entry, 4, any_address(cpu));
+        break;
+    case 1:
+        mmio_write(entry + 4, 4, below(cpu, 4) ? 0 : any_value(cpu));
+        break;
+    case 2:
+        mmio_write(entry + 8, 4, any_message(cpu));
+        break;
     case 3:
         *(volatile uint64_t *)(entry + 8) = (rnd(cpu) & 1) << 32 | any_message(cpu);
         break;
-    case 4: access_memory(cpu, entry + below(cpu, 16), (unsigned)below(cpu, 4), false, 0); break;
-    case 5:
-        config_write(DISK, find_capability(DISK, 0x11) + 2, 2, below(cpu, 8) ? 0x8000 : (uint32_t)rnd(cpu) & 0xc000);
+    case 4:
+        access_memory(cpu, entry + below(cpu, 16), (unsigned)below(cpu, 4), false, 0);
         break;
-    default: mmio_write(entry + 12, 4, (uint32_t)below(cpu, 2)); break;
+    case 5:
+        config_write(DISK, find_capability(DISK, 0x11) + 2, 2,
+                     below(cpu, 8) ? 0x8000 : (uint32_t)rnd(cpu) & 0xc000);
+        break;
+    default:
+        mmio_write(entry + 12, 4, (uint32_t)below(cpu, 2));
+        break;
     }
 }
 

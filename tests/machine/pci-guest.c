@@ -19,7 +19,7 @@
 #define APIC_ICR2     0x310
 #define ECAM          0xe0000000ull
 #define TIMER_VECTOR  0x50
-#define START_PAGE 8u /* the second CPU starts at this page */
+#define START_PAGE    8u /* the second CPU starts at this page */
 #define POINTER       0x34
 
 static struct {
@@ -78,18 +78,27 @@ uint64_t below(unsigned cpu, uint64_t n)
 uint32_t mmio_read(uint64_t address, unsigned size)
 {
     switch (size) {
-    case 1: return *(volatile uint8_t *)address;
-    case 2: return *(volatile uint16_t *)address;
-    default: return *(volatile uint32_t *)address;
+    case 1:
+        return *(volatile uint8_t *)address;
+    case 2:
+        return *(volatile uint16_t *)address;
+    default:
+        return *(volatile uint32_t *)address;
     }
 }
 
 void mmio_write(uint64_t address, unsigned size, uint32_t value)
 {
     switch (size) {
-    case 1: *(volatile uint8_t *)address = (uint8_t)value; break;
-    case 2: *(volatile uint16_t *)address = (uint16_t)value; break;
-    default: *(volatile uint32_t *)address = value; break;
+    case 1:
+        *(volatile uint8_t *)address = (uint8_t)value;
+        break;
+    case 2:
+        *(volatile uint16_t *)address = (uint16_t)value;
+        break;
+    default:
+        *(volatile uint32_t *)address = value;
+        break;
     }
 }
 
@@ -98,9 +107,15 @@ uint32_t port_read(uint16_t port, unsigned size)
     uint32_t value = 0;
 
     switch (size) {
-    case 1: __asm__ volatile("inb %w1, %b0" : "+a"(value) : "Nd"(port)); break;
-    case 2: __asm__ volatile("inw %w1, %w0" : "+a"(value) : "Nd"(port)); break;
-    default: __asm__ volatile("inl %w1, %0" : "+a"(value) : "Nd"(port)); break;
+    case 1:
+        __asm__ volatile("inb %w1, %b0" : "+a"(value) : "Nd"(port));
+        break;
+    case 2:
+        __asm__ volatile("inw %w1, %w0" : "+a"(value) : "Nd"(port));
+        break;
+    default:
+        __asm__ volatile("inl %w1, %0" : "+a"(value) : "Nd"(port));
+        break;
     }
     return value;
 }
@@ -108,9 +123,15 @@ uint32_t port_read(uint16_t port, unsigned size)
 void port_write(uint16_t port, unsigned size, uint32_t value)
 {
     switch (size) {
-    case 1: __asm__ volatile("outb %b0, %w1" : : "a"(value), "Nd"(port)); break;
-    case 2: __asm__ volatile("outw %w0, %w1" : : "a"(value), "Nd"(port)); break;
-    default: __asm__ volatile("outl %0, %w1" : : "a"(value), "Nd"(port)); break;
+    case 1:
+        __asm__ volatile("outb %b0, %w1" : : "a"(value), "Nd"(port));
+        break;
+    case 2:
+        __asm__ volatile("outw %w0, %w1" : : "a"(value), "Nd"(port));
+        break;
+    default:
+        __asm__ volatile("outl %0, %w1" : : "a"(value), "Nd"(port));
+        break;
     }
 }
 
@@ -271,7 +292,8 @@ static void storm(void)
     unsigned reg;
     const uint32_t bits = find_register(function, &reg);
 
-    for (uint32_t value = bits; !page->stop; value = (value - 1) & bits) { /* all subsets of the bits, in turn */
+    for (uint32_t value = bits; !page->stop;
+         value = (value - 1) & bits) { /* all subsets of the bits, in turn */
         uint32_t seen;
 
         storm_write(function, reg, value);
@@ -343,11 +365,20 @@ void guest_main(void)
     number_buses();
     page->state = PCI_GUEST_RUNS;
     switch (number(line, "mode=", 0)) {
-    case PCI_GUEST_COST: measure(); break;
-    case PCI_GUEST_HOSTILE: be_hostile(number(line, "ops=", 1000)); break;
-    case PCI_GUEST_STORM: storm_of_two(); break;
-    case PCI_GUEST_DMA: read_for_ever(); break;
-    default: fail("no such mode");
+    case PCI_GUEST_COST:
+        measure();
+        break;
+    case PCI_GUEST_HOSTILE:
+        be_hostile(number(line, "ops=", 1000));
+        break;
+    case PCI_GUEST_STORM:
+        storm_of_two();
+        break;
+    case PCI_GUEST_DMA:
+        read_for_ever();
+        break;
+    default:
+        fail("no such mode");
     }
     page->state = PCI_GUEST_DONE;
     end();

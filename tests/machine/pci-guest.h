@@ -24,16 +24,17 @@ enum pci_guest_mode {
 #define PCI_GUEST_FIGURES 16
 
 struct pci_guest_page {
-    volatile uint32_t state; /* PCI_GUEST_RUNS.. */
-    volatile uint32_t round; /* the guest has ended so many rounds, and waits */
-    volatile uint32_t ack;   /* until the watcher has said that it may go on */
-    volatile uint32_t stop;  /* the watcher: come to an end */
-    volatile uint64_t ops[2];  /* accesses made, by vCPU */
-    volatile uint64_t wrong;   /* answers that were not as they must be */
-    volatile uint64_t irqs[2]; /* interrupts that came, by vCPU */
+    volatile uint32_t state;              /* PCI_GUEST_RUNS.. */
+    volatile uint32_t round;              /* the guest has ended so many rounds, and waits */
+    volatile uint32_t ack;                /* until the watcher has said that it may go on */
+    volatile uint32_t stop;               /* the watcher: come to an end */
+    volatile uint64_t ops[2];             /* accesses made, by vCPU */
+    volatile uint64_t wrong;              /* answers that were not as they must be */
+    volatile uint64_t irqs[2];            /* interrupts that came, by vCPU */
     volatile uint64_t commands, arrivals; /* of the disk: carried out; times that it was found */
-    volatile uint64_t detail[4]; /* of the first wrong answer, or of an exception: vector, rip, error code, address */
-    char text[256];              /* why it failed */
+    volatile uint64_t detail
+        [4]; /* of the first wrong answer, or of an exception: vector, rip, error code, address */
+    char text[256]; /* why it failed */
     struct {
         char name[32];
         uint64_t cost;
@@ -76,8 +77,8 @@ uint32_t port_read(uint16_t port, unsigned size);
 void port_write(uint16_t port, unsigned size, uint32_t value);
 
 /* pci-guest-disk.c: an NVMe disk in slot 1 whose registers are at DISK_BAR. */
-#define DISK     IN_SLOT(1)
-#define DISK_BAR 0xc0000000ull
+#define DISK        IN_SLOT(1)
+#define DISK_BAR    0xc0000000ull
 #define DISK_VECTOR 0x40
 /* Reset, BAR placed, MSI-X entry 0 to this CPU, queues made. False: it does not answer, *why says what not. */
 bool disk_start(const char **why);

@@ -51,12 +51,13 @@ static bool late(time_t since)
 
 static int status(void)
 {
-    printf("state %u\nrounds %u\nops0 %" PRIu64 "\nops1 %" PRIu64 "\nwrites %" PRIu64 "\nwrong %" PRIu64 "\nirqs0 %" PRIu64
-           "\nirqs1 %" PRIu64 "\ncommands %" PRIu64 "\narrivals %" PRIu64 "\n",
-           page->state, page->round, page->ops[0], page->ops[1], page->ops[0] + page->ops[1], page->wrong, page->irqs[0],
-           page->irqs[1], page->commands, page->arrivals);
-    printf("detail %#" PRIx64 " %#" PRIx64 " %#" PRIx64 " %#" PRIx64 "\ntext %.255s\n", page->detail[0], page->detail[1],
-           page->detail[2], page->detail[3], page->text);
+    printf("state %u\nrounds %u\nops0 %" PRIu64 "\nops1 %" PRIu64 "\nwrites %" PRIu64
+           "\nwrong %" PRIu64 "\nirqs0 %" PRIu64 "\nirqs1 %" PRIu64 "\ncommands %" PRIu64
+           "\narrivals %" PRIu64 "\n",
+           page->state, page->round, page->ops[0], page->ops[1], page->ops[0] + page->ops[1],
+           page->wrong, page->irqs[0], page->irqs[1], page->commands, page->arrivals);
+    printf("detail %#" PRIx64 " %#" PRIx64 " %#" PRIx64 " %#" PRIx64 "\ntext %.255s\n",
+           page->detail[0], page->detail[1], page->detail[2], page->detail[3], page->text);
     return page->state == PCI_GUEST_FAILED;
 }
 
@@ -155,8 +156,8 @@ static bool audit(void)
     if (xenlite_audit(xch, breach, 4, &run))
         die("audit");
     for (unsigned i = 0; i < run.nr; i++)
-        printf("breach A%u domain %u gfn %#" PRIx64 " mfn %#" PRIx64 ": %s\n", breach[i].sentence, breach[i].domid, breach[i].gfn,
-               breach[i].mfn, breach[i].text);
+        printf("breach A%u domain %u gfn %#" PRIx64 " mfn %#" PRIx64 ": %s\n", breach[i].sentence,
+               breach[i].domid, breach[i].gfn, breach[i].mfn, breach[i].text);
     return !run.breaches;
 }
 
@@ -213,10 +214,11 @@ static int requests(void)
 
     if (xenlite_ioreq_statistics(xch, domid, &s))
         die("counters of requests");
-    printf("forwarded %" PRIu64 "\nwritten %" PRIu64 "\nbound %" PRIu64 "\ndropped %" PRIu64 "\ndenied %" PRIu64 "\nexpired %" PRIu64
-           "\npresented %" PRIu64 "\nstale %" PRIu64 "\nwait-max-ms %" PRIu64 "\nservers %u\nwaiting %u\n",
-           s.forwarded, s.written, s.bound, s.dropped, s.denied, s.expired, s.presented, s.stale, s.wait_max_ns / 1000000, s.servers,
-           s.waiting);
+    printf("forwarded %" PRIu64 "\nwritten %" PRIu64 "\nbound %" PRIu64 "\ndropped %" PRIu64
+           "\ndenied %" PRIu64 "\nexpired %" PRIu64 "\npresented %" PRIu64 "\nstale %" PRIu64
+           "\nwait-max-ms %" PRIu64 "\nservers %u\nwaiting %u\n",
+           s.forwarded, s.written, s.bound, s.dropped, s.denied, s.expired, s.presented, s.stale,
+           s.wait_max_ns / 1000000, s.servers, s.waiting);
     return 0;
 }
 

@@ -412,6 +412,56 @@ static void test_fetch(void **state)
     assert_ptr_equal(guest_fetch_ptr(c, &avail), gpa_ptr(0x7004));
 }
 
+/* Walks for data are kept as well: every change by the guest counts at once, rights and dirty bits as in a new walk. */
+static void test_kept_walks(void **state)
+{
+    uint64_t root = new_table(), *leaf, value = 1, back = 0, gpa;
+    struct guest_paging pg = long_mode(root);
+    struct guest_fault f = { 0, 0 };
+
+    (void)state;
+    use(&pg);
+    leaf = entry8(root, 4, 0x10000, 1, P | W | A);
+    *leaf = 0x5000 | P | W;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(copy_from_guest(vcpu, &back, 0x10008, 8), 0);
+    assert_int_equal(*leaf & (A | D), A);
+    /* Read before, and clean: the first write makes it dirty. */
+    assert_int_equal(copy_to_guest(vcpu, 0x10008, &value, 8), 0);
+    assert_int_equal(*leaf & (A | D), A | D);
+    assert_int_equal(*(uint64_t *)gpa_ptr(0x5008), 1);
+    /* The guest cleans it: dirty again after the next write. */
+    *leaf = 0x5000 | P | W | A;
+    value = 2;
+    assert_int_equal(copy_to_guest(vcpu, 0x10008, &value, 8), 0);
+    assert_int_equal(*leaf & D, D);
+    *leaf = 0x6000 | P | W | A | D;
+    value = 3;
+    assert_int_equal(copy_to_guest(vcpu, 0x10008, &value, 8), 0);
+    assert_int_equal(*(uint64_t *)gpa_ptr(0x5008), 2);
+    assert_int_equal(*(uint64_t *)gpa_ptr(0x6008), 3);
+    *leaf = 0x6000 | P | A | D;
+    assert_int_equal(copy_from_guest(vcpu, &back, 0x10008, 8), 0);
+    assert_int_equal(copy_to_guest(vcpu, 0x10008, &value, 8), -EFAULT);
+    /* What the supervisor may, the user may not, whoever asked first. */
+    assert_int_equal(guest_gva_to_gpa(&vcpu->cpu, 0x10010, 0, &gpa, &f), 0);
+    assert_int_equal(gpa, 0x6010);
+    assert_int_equal(guest_gva_to_gpa(&vcpu->cpu, 0x10010, GUEST_USER, &gpa, &f), -EFAULT);
+    assert_int_equal(f.error & (PF_USER | PF_PRESENT), PF_USER | PF_PRESENT);
+    assert_int_equal(guest_gva_to_gpa(&vcpu->cpu, 0x10010, 0, &gpa, &f), 0);
+    *leaf = 0;
+    assert_int_equal(copy_from_guest(vcpu, &back, 0x10008, 8), -EFAULT);
+    /* Pages that share a place. */
+    for (unsigned i = 0; i < 4 * CPU_NR_WALKS; i++)
+        *entry8(root, 4, 0x40000 + i * 0x1000ull, 1, P | W | A) = (8 + i) * 0x1000ull | P | W;
+    for (unsigned round = 0; round < 2; round++)
+        for (unsigned i = 0; i < 4 * CPU_NR_WALKS; i++) {
+            assert_int_equal(
+                guest_gva_to_gpa(&vcpu->cpu, 0x40004 + i * 0x1000ull, GUEST_WRITE, &gpa, &f), 0);
+            assert_int_equal(gpa, (8 + i) * 0x1000ull + 4);
+        }
+}
+
 static void test_fault_injection(void **state)
 {
     struct guest_fault f = { 0x1234, PF_WRITE };
@@ -440,6 +490,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_copies, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tables_outside_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fetch, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kept_walks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fault_injection, setup, teardown),
     };
 

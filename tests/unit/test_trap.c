@@ -315,6 +315,55 @@ static int annotated_read(struct vcpu *v, struct trap_region *r, uint64_t addr, 
     return TRAP_DONE;
 }
 
+/* A handler that has something refused, makes an access itself, and says what it is about before and after. */
+static int nesting_read(struct vcpu *v, struct trap_region *r, uint64_t addr, unsigned size,
+                        uint64_t *val)
+{
+    uint64_t inner = 5;
+
+    (void)r;
+    (void)addr;
+    record_annotate(RECORD_CONFIG, 0x10042, 0x64, 0);
+    deny(DENY_CONFIG_ABSENT, 7, 0x10042, 4, 0);
+    trap_mmio_access(v, 0x2008, size, true, &inner);
+    *val = 0x78;
+    return TRAP_DONE;
+}
+
+static void test_nested_records(void **state)
+{
+    static const struct trap_ops nesting = { nesting_read, test_write };
+    struct trap_record rec[8];
+    uint64_t val = 0, lost = 0, token = 0;
+    unsigned n;
+
+    (void)state;
+    assert_int_equal(trap_register(&table, TRAP_MMIO, 0x1000, 0x1fff, &nesting, NULL, "outer"), 0);
+    assert_int_equal(trap_register(&table, TRAP_MMIO, 0x2000, 0x2fff, &nesting, NULL, "inner"), 0);
+    assert_int_equal(record_start(&token), 0);
+    for (int i = 0; i < 2; i++) {
+        trap_mmio_access(VCPU, 0x1004, 4, false, &val);
+        assert_int_equal(record_read(token, 0, rec, 8, &n, &lost), 0);
+        assert_int_equal(n, 3);
+        assert_int_equal(rec[0].kind, RECORD_DENY);
+        assert_int_equal(rec[1].kind, RECORD_MMIO);
+        assert_int_equal(rec[1].addr, 0x2008);
+        assert_int_equal(rec[1].value, 5);
+        assert_string_equal(trap_handler_name(rec[1].handler), "inner");
+        assert_int_equal(rec[2].kind, RECORD_CONFIG);
+        assert_int_equal(rec[2].sbdf, 0x10042);
+        assert_int_equal(rec[2].addr, 0x64);
+        assert_int_equal(rec[2].value, 0x78);
+        assert_int_equal(rec[2].write, 0);
+        assert_string_equal(trap_handler_name(rec[2].handler), "outer");
+    }
+    /* Nothing is under way: what is annotated reaches no record. */
+    record_annotate(RECORD_MSIX, 1, 2, 3);
+    assert_int_equal(record_read(token, 0, rec, 8, &n, &lost), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(record_stop(token), 0);
+}
+
 static void test_records(void **state)
 {
     static const struct trap_ops noted = { annotated_read, test_write };
@@ -463,6 +512,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_unregister_inside, setup, teardown),
         cmocka_unit_test_setup_teardown(test_grace_period, setup, teardown),
         cmocka_unit_test_setup_teardown(test_records, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nested_records, setup, teardown),
         cmocka_unit_test_setup_teardown(test_listener_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rules, setup, teardown),
         cmocka_unit_test_setup_teardown(test_handler_ids, setup, teardown),

@@ -314,7 +314,8 @@ static inline bool chain_valid(const struct cpu_walk_cache *f)
 }
 
 /* What a new walk would have to do as well: check rights, and set the dirty bit. Access 0 is always allowed. */
-static inline bool chain_allows(const struct cpu_walk_cache *f, const struct guest_paging *pg, unsigned access)
+static inline bool chain_allows(const struct cpu_walk_cache *f, const struct guest_paging *pg,
+                                unsigned access)
 {
     const struct walk w = { .pg = pg, .access = access, .rights = f->rights };
 
@@ -323,9 +324,9 @@ static inline bool chain_allows(const struct cpu_walk_cache *f, const struct gue
     return rights_allow(&w) && (!(access & GUEST_WRITE) || (f->value[f->levels - 1] & PTE_D));
 }
 
-static __attribute__((noinline)) struct cpu_walk_cache *walk_anew(struct cpu_vcpu *c, struct cpu_walk_cache *f,
-                                                                  const struct guest_paging *pg, uint64_t gva, unsigned access,
-                                                                  struct guest_fault *fault)
+static __attribute__((noinline)) struct cpu_walk_cache *
+walk_anew(struct cpu_vcpu *c, struct cpu_walk_cache *f, const struct guest_paging *pg, uint64_t gva,
+          unsigned access, struct guest_fault *fault)
 {
     uint64_t gen = READ_ONCE(c->p2m->gen), gpa;
 
@@ -346,11 +347,13 @@ static __attribute__((noinline)) struct cpu_walk_cache *walk_anew(struct cpu_vcp
  * guest_walk() of a page, kept in f. *fault may be NULL. The result is good until guest code runs or something else is looked for;
  * NULL: the guest has nothing there, or not for this access.
  */
-static inline struct cpu_walk_cache *walk_page(struct cpu_vcpu *c, struct cpu_walk_cache *f, const struct guest_paging *pg,
-                                               uint64_t gva, unsigned access, struct guest_fault *fault)
+static inline struct cpu_walk_cache *walk_page(struct cpu_vcpu *c, struct cpu_walk_cache *f,
+                                               const struct guest_paging *pg, uint64_t gva,
+                                               unsigned access, struct guest_fault *fault)
 {
     if (likely(f->page == (gva & PAGE_MASK) && f->cr3 == pg->cr3 && f->mode == paging_key(pg) &&
-               f->p2m_gen == READ_ONCE(c->p2m->gen) && chain_valid(f) && chain_allows(f, pg, access)))
+               f->p2m_gen == READ_ONCE(c->p2m->gen) && chain_valid(f) &&
+               chain_allows(f, pg, access)))
         return f;
     return walk_anew(c, f, pg, gva, access, fault);
 }

@@ -106,16 +106,16 @@ struct cpu_event {
  */
 #define CPU_WALK_LEVELS 5
 struct cpu_walk_cache {
-    uint64_t page;                           /* linear address of the page */
+    uint64_t page; /* linear address of the page */
     uint64_t cr3;
-    uint64_t mode;                           /* control bits that select how to walk */
+    uint64_t mode; /* control bits that select how to walk */
     uint64_t p2m_gen;
-    const uint64_t *entry[CPU_WALK_LEVELS];  /* in the direct map */
+    const uint64_t *entry[CPU_WALK_LEVELS]; /* in the direct map */
     uint64_t value[CPU_WALK_LEVELS];
-    uint64_t rights;                         /* of all levels together */
+    uint64_t rights; /* of all levels together */
     uint64_t gpa;
-    const uint8_t *bytes;                    /* the page's contents, in the direct map; NULL: not looked for */
-    unsigned levels;                         /* 0: empty */
+    const uint8_t *bytes; /* the page's contents, in the direct map; NULL: not looked for */
+    unsigned levels;      /* 0: empty */
 };
 
 /* By the page's low bits. Code, stack and arguments of a kernel's few ways into the hypervisor fit. */
@@ -256,7 +256,8 @@ static inline void cpu_get_control(const struct cpu_vcpu *c, struct cpu_control 
         return;
     }
     b->get_segment(c, CPU_SEG_CS, &cs);
-    *out = (struct cpu_control){ b->get_cr(c, 0), b->get_cr(c, 3), b->get_cr(c, 4), b->get_efer(c), cs.base, cs.attr };
+    *out = (struct cpu_control){ b->get_cr(c, 0), b->get_cr(c, 3), b->get_cr(c, 4),
+                                 b->get_efer(c),  cs.base,         cs.attr };
 }
 
 /*

@@ -117,7 +117,8 @@ void vtime_update(struct vcpu *v)
 /* The whole area in place, if it lies on one page and its fields can be written as such: nearly always. */
 static struct vcpu_runstate_info *runstate_in_place(const struct guest_area *area)
 {
-    if (area->offset % sizeof(uint64_t) || area->offset > PAGE_SIZE - sizeof(struct vcpu_runstate_info))
+    if (area->offset % sizeof(uint64_t) ||
+        area->offset > PAGE_SIZE - sizeof(struct vcpu_runstate_info))
         return NULL;
     return (void *)((uint8_t *)area->page[0].va + area->offset);
 }

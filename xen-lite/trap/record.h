@@ -75,12 +75,13 @@ void record_write(const struct trap_record *rec);
  * before it (record_write()). Times in it are raw ticks, as `kind` says, until somebody reads it.
  */
 struct record_cpu {
-    struct trap_record *ring;  /* NULL: never started */
-    struct trap_record *under; /* under way: in the ring or `spare`, never NULL once there is a ring */
-    uint64_t head, tail;       /* written, read; both only grow */
-    uint64_t room;             /* records that the ring holds: RECORD_RING, or 0 without one */
+    struct trap_record *ring; /* NULL: never started */
+    struct trap_record
+        *under;          /* under way: in the ring or `spare`, never NULL once there is a ring */
+    uint64_t head, tail; /* written, read; both only grow */
+    uint64_t room;       /* records that the ring holds: RECORD_RING, or 0 without one */
     uint64_t lost;
-    struct trap_record spare;  /* for what finds no room */
+    struct trap_record spare; /* for what finds no room */
 } __aligned(128);
 extern struct record_cpu record_cpu[MAX_CPUS];
 
@@ -127,7 +128,8 @@ static inline void record_publish(struct record_cpu *c, const struct trap_record
  * An access begins, and ends; c is the running CPU's. Fields that lie side by side are stored together, as this is done for each access
  * while somebody listens.
  */
-static inline void record_begin(struct record_cpu *c, unsigned kind, uint64_t addr, unsigned size, bool write, uint64_t who)
+static inline void record_begin(struct record_cpu *c, unsigned kind, uint64_t addr, unsigned size,
+                                bool write, uint64_t who)
 {
     struct trap_record *rec = c->under = record_place(c);
     uint64_t what = kind | RECORD_TICKS | size << 8 | (unsigned)write << 16;

@@ -257,11 +257,9 @@ static __attribute__((noinline)) enum trap_result not_done(struct trap_region *r
  * The access is performed and timed, and a record of it written. Handlers annotate what is under way; what they make records of
  * comes first.
  */
-static inline __attribute__((always_inline)) int recorded_call(unsigned cpu, struct vcpu *v,
-                                                               const struct trap_table *t,
-                                                               struct trap_region *r, uint64_t addr,
-                                                               unsigned size, bool write,
-                                                               uint64_t *val)
+static inline __attribute__((always_inline)) int
+recorded_call(unsigned cpu, struct vcpu *v, const struct trap_table *t, struct trap_region *r,
+              uint64_t addr, unsigned size, bool write, uint64_t *val)
 {
     struct record_cpu *c = &record_cpu[cpu];
     uint64_t value;

@@ -164,7 +164,8 @@ static inline void annotate(uint32_t sbdf, unsigned reg, const struct vpci_reg *
 static inline void annotate_first(const struct vpci_dev *vd, uint32_t sbdf, unsigned reg)
 {
     if (unlikely(READ_ONCE(record_listening)))
-        record_annotate(RECORD_CONFIG, sbdf, reg, vd && vd->map[reg / 4] ? vd->reg[vd->map[reg / 4] - 1].handler : 0);
+        record_annotate(RECORD_CONFIG, sbdf, reg,
+                        vd && vd->map[reg / 4] ? vd->reg[vd->map[reg / 4] - 1].handler : 0);
 }
 
 /* Lays `val`, a value of `size` bytes at register `at`, over the bytes of the access [reg, reg +

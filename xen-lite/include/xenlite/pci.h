@@ -23,8 +23,8 @@
 #define XENLITE_PCI_MMIO64_BASE 0x4000000000ull
 #define XENLITE_PCI_MMIO64_SIZE 0x1000000000ull
 /* A port with I/O behind it takes 4 KiB of this: enough for 15 slots. Nothing else of a guest has ports from here on. */
-#define XENLITE_PCI_IO_BASE    0x1000u
-#define XENLITE_PCI_IO_SIZE    0xf000u
+#define XENLITE_PCI_IO_BASE 0x1000u
+#define XENLITE_PCI_IO_SIZE 0xf000u
 
 /* Bus 0: host bridge at 00.0, root port of slot n (1..XENLITE_PCI_NR_SLOTS) at n.0; one function or group a slot. */
 #define XENLITE_PCI_NR_SLOTS    16
