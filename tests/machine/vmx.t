@@ -31,6 +31,16 @@ for features in vmx-flexpriority vmx-vpid,vmx-eptad; do
         env XEN_LITE_TEST_OPTIONS="$(without "$features" | tr '\n' ' ')" "$tests_dir/cpu.t"
 done
 
+# EPT's root is the one that the unit's context entries lead to; of three levels, the one table of it that they need.
+for bits in 39 48; do
+    vm --cpus 2 --aw-bits "$bits" -- 'xl-lite iommu --json | tr -d " ,"; xl-lite audit'
+    contexts=$(sed -n 's/^"context_root"://p' <<<"$out" | sort -u) tables=$(sed -n 's/^"p2m_root"://p' <<<"$out" | sort -u)
+    ok "$bits bits: devices have a root" test "${contexts:-0}" -gt 0
+    is "$contexts" "$tables" "$bits bits: and it is the domain's"
+    [ "$bits" = 39 ] || is "$contexts" "$(sed -n 's/^"cpu_root"://p' <<<"$out" | sort -u)" "$bits bits: and the processors'"
+    like "$out" '^No breach' "$bits bits: the audit is clean"
+done
+
 while read -r feature reason; do
     vm_timeout=30
     vm --cpus 1 $(without "$feature") -- true
