@@ -21,14 +21,19 @@ kernel = "/boot/vmlinuz"
 ramdisk = "/boot/guest.initrd"
 memory = 256
 vcpus = 1
-cmdline = "console=hvc0 panic=1 do=reboot"
+cmdline = "console=hvc0 panic=1 clearcpuid=xsavec do=reboot"
 CFG
 
+# Debian's Bochs gets XRSTOR of what XSAVEC wrote wrong (tried by a program alone): neither kernels nor the dynamic linker are
+# to use it.
 cat >"$tmp/script" <<'SCRIPT'
+export LD_BIND_NOW=1
 xl dmesg
 xl-dmd >/var/log/dmd.log 2>&1 &
-xl-lite create -q /root/guest.cfg; echo "== created $?"
-left=400
+left=30
+until [ -S /run/xen-lite/control.sock ] || [ $left -eq 0 ]; do sleep 1; left=$((left - 1)); done
+xl-lite create -q /root/guest.cfg 2>&1; created=$?; echo "== created $created"
+left=400; [ $created -eq 0 ] || { cat /var/log/dmd.log; left=0; }
 until [ "$(grep -c GUEST-UP /var/log/xen-lite/one.log)" -ge 2 ] || [ $left -eq 0 ]; do sleep 1; left=$((left - 1)); done 2>/dev/null
 grep GUEST-UP /var/log/xen-lite/one.log
 xl-lite destroy one; echo "== destroyed $?"
@@ -38,7 +43,7 @@ xl-lite list
 SCRIPT
 
 for model in corei7_skylake_x corei7_sandy_bridge_2600k; do
-    vm --bochs-cpu "$model" --cpus 1 --memory 2G --control-memory 512M --add "$image/vmlinuz:/boot/vmlinuz" \
+    vm --bochs-cpu "$model" --kernel-args clearcpuid=xsavec --cpus 1 --memory 2G --control-memory 512M --add "$image/vmlinuz:/boot/vmlinuz" \
         --add "$tmp/initrd:/boot/guest.initrd" --add "$tmp/guest.cfg:/root/guest.cfg" --script "$tmp/script" --
     is "$status" 0 "$model: the control domain reaches user land (after ${user_land:-?} s)"
     like "$out" 'guests run on VMX' 'on VMX'
