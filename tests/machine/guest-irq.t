@@ -106,8 +106,15 @@ cat >"$tmp/script" <<'SCRIPT'
 cd /root
 disk=0000:00:05.0 moved=0000:00:06.0 card=0000:00:07.0 edu=0000:01:00.0 log=/var/log/xen-lite
 section() { echo "== $*"; }
-# A guest with a name is gone, or it is told why not.
-gone() { for i in $(seq $(($2 * 5))); do xl-lite domid $1 >/dev/null 2>&1 || return 0; usleep 200000; done; echo "$1 does not end"; return 1; }
+# gone NAME SECONDS: waits for a guest's end, without taking much of the processors from it.
+gone()
+{
+    end=$(($(cut -d . -f 1 /proc/uptime) + $2))
+    while xl-lite domid $1 >/dev/null 2>&1; do
+        [ $(cut -d . -f 1 /proc/uptime) -lt $end ] || { echo "$1 does not end"; return 1; }
+        sleep 1
+    done
+}
 xl-dmd
 for bdf in $disk $moved $card $edu; do xl-lite pci-assignable-add $bdf || echo "BAD $bdf"; done
 section 'learned'; cat /run/xen-lite/assignable/$disk.gsi
