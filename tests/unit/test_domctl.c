@@ -290,6 +290,23 @@ static void test_policy_features(void **state)
     assert_int_equal(set_leaf(&op, &leaf), -EEXIST);
 }
 
+/* Components 0 to 2 and 5 to 7, as with AVX-512: the gap is listed, as the libraries list it back into the same room. */
+static void test_policy_gaps(void **state)
+{
+    static struct cpuid_entry list[CPUID_MAX_ENTRIES];
+    struct cpuid_policy p = *dom1->cpu.cpuid;
+    unsigned subs = 0, n;
+
+    (void)state;
+    p.max_basic = 0xd;
+    p.xcr0 = 0xe7;
+    n = cpuid_policy_list(&p, list);
+    for (unsigned i = 0; i < n; i++)
+        if (list[i].leaf == 0xd)
+            assert_int_equal(list[i].sub, subs++);
+    assert_int_equal(subs, 8);
+}
+
 static void test_policy_hostile(void **state)
 {
     struct cpuid_policy before = *dom1->cpu.cpuid;
@@ -557,6 +574,7 @@ int main(void)
         T(test_weight),
         T(test_policy_round_trip),
         T(test_policy_features),
+        T(test_policy_gaps),
         T(test_policy_hostile),
         T(test_machine_policy),
         T(test_context_form),

@@ -48,7 +48,8 @@ static void add_basic(const struct cpuid_policy *p, struct cpuid_entry *out, uns
         return;
     }
     for (uint32_t sub = 0; sub < subs; sub++)
-        if (leaf != 0xd || sub < 2 || (p->xcr0 & BIT(sub)))
+        /* The libraries list gaps below the last component, too, and want as much room as they were given. */
+        if (leaf != 0xd || sub < 2 || p->xcr0 >> sub)
             add(p, out, n, leaf, sub);
 }
 
