@@ -59,6 +59,9 @@ static unsigned any_register(unsigned cpu)
 static void access_memory(unsigned cpu, uint64_t address, unsigned log_size, bool write,
                           uint32_t value)
 {
+    /* What begins in a trapped page and ends in a direct one ends in #GP: not emulated. */
+    if ((address & 0xfff) + (1u << log_size) > 0x1000)
+        address &= ~7ull;
     if (log_size < 3) {
         if (write)
             mmio_write(address, 1u << log_size, value);
