@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Sharing CPUs by weight, and having CPUs to oneself: three guests with CPU-bound loops beside the control domain.
 . "$(dirname -- "$0")/lib.sh"
+# Processors that share one thread of the emulator share no time fairly.
+export XEN_LITE_TCG_THREAD=multi
 
 [ -z "$hypervisor" ] || skip_all "checks xen-lite's own scheduling"
 [ -x "$build_dir/tools/xl-lite" ] && [ -x "$build_dir/dm/xl-dmd" ] || skip_all 'xl-lite or xl-dmd is not built'
