@@ -102,15 +102,54 @@ void frame_dump(const struct exc_frame *f)
     backtrace(f->rip, f->rbp);
 }
 
-static void panic_begin(void)
+/*
+ * What broke may have left GS with a guest's base, and everything below finds the CPU through it. The APIC id tells
+ * which CPU this is (SDM vol. 2, CPUID leaf 1, EBX 31:24). Returns the wrong base, 0 if it was right.
+ */
+static uint64_t mend_gs(void)
 {
-    /* A second CPU that panics has nothing to add; a panic within a panic must end. */
+    uint64_t base = rdmsr(MSR_GS_BASE);
+    uint32_t a, b, c, d;
+
+    cpuid(1, 0, &a, &b, &c, &d);
+    for (unsigned cpu = 0; cpu < nr_cpus; cpu++) {
+        if ((apicid_of_cpu(cpu) & 0xff) != b >> 24 || base == (uint64_t)percpu_of(cpu))
+            continue;
+        wrmsr(MSR_GS_BASE, (uint64_t)percpu_of(cpu));
+        return base;
+    }
+    return 0;
+}
+
+/* A panic within a panic must end; what can be said without a lock or the CPU's own data is said once. */
+static void __noreturn panic_again(const struct exc_frame *f)
+{
+    static bool said;
+    char line[160];
+
+    if (f && !__atomic_exchange_n(&said, true, __ATOMIC_SEQ_CST)) {
+        snprintf(line, sizeof(line),
+                 "PANIC again, here or on another CPU: vector %lu, error code %#lx, rip %#lx, cr2 "
+                 "%#lx, rsp %#lx\n",
+                 f->vector, f->error, f->rip, read_cr2(), f->rsp);
+        console_write(line, strlen(line));
+    }
+    cpu_park();
+}
+
+static void panic_begin(const struct exc_frame *f)
+{
+    uint64_t gs;
+
     if (__atomic_exchange_n(&panicking, true, __ATOMIC_SEQ_CST))
-        cpu_park();
+        panic_again(f);
     console_force();
+    gs = mend_gs();
     stop_other_cpus();
     /* A line of its own that scripts can wait for. */
     console_write("\nPANIC\n", 7);
+    if (gs)
+        pr_err("GS base was %#lx", gs);
 }
 
 static void __noreturn panic_end(void)
@@ -134,7 +173,7 @@ void panic(const char *fmt, ...)
     va_list ap;
 
     irq_disable();
-    panic_begin();
+    panic_begin(NULL);
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
@@ -151,7 +190,7 @@ void panic_frame(const struct exc_frame *f, const char *fmt, ...)
     va_list ap;
 
     irq_disable();
-    panic_begin();
+    panic_begin(f);
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
