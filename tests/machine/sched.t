@@ -10,8 +10,9 @@ export XEN_LITE_TCG_THREAD=multi
 [ -x "$build_dir/tools/xl-lite" ] && [ -x "$build_dir/dm/xl-dmd" ] || skip_all 'xl-lite or xl-dmd is not built'
 image=$("$src_dir/scripts/build-image")
 "$tests_dir/guest-initrd" "$tmp/initrd" '
+echo GUEST-READY; read -r go
 for i in $(seq $(nproc)); do (while :; do :; done) & done
-echo GUEST-BUSY; sleep 1000000' || skip_all 'cannot make an initrd for the guest'
+sleep 1000000' || skip_all 'cannot make an initrd for the guest'
 
 seconds=10
 cat >"$tmp/guest.cfg" <<CFG
@@ -44,9 +45,10 @@ within 60 test -S /run/xen-lite/control.sock
 start="a b"; [ "$shared" = 1-2 ] || start="own a b"
 for g in $start; do
     cpus="$shared"; [ $g != own ] || cpus=2-3
-    xl-lite create -q "$g.cfg" "name=\"$g\"" "cpus=\"$cpus\"" || echo "FAILED $g"; within 300 grep -q GUEST-BUSY "/var/log/xen-lite/$g.log" || echo "TIMEOUT $g"
+    xl-lite create -q "$g.cfg" "name=\"$g\"" "cpus=\"$cpus\"" || echo "FAILED $g"; within 300 grep -q GUEST-READY "/var/log/xen-lite/$g.log" || echo "TIMEOUT $g"
 done
-sleep 2
+for g in $start; do echo | timeout 1 xl-lite console "$g" >/dev/null; done
+sleep 1
 if [ "$start" != "a b" ]; then
     xl-lite create -q a.cfg 'name="c"' 'cpus="3"' 'memory=128' 2>&1 | sed 's/^/PIN /'
     xl-lite create -q own.cfg 'name="c"' 'memory=128' 2>&1 | sed 's/^/TWICE /'
