@@ -6,7 +6,7 @@
 . "$(dirname -- "$0")/lib.sh"
 
 [ -z "$hypervisor" ] || skip_all 'needs xen-lite'
-long_form || skip_all 'long form only: about a minute and a half'
+full_form || skip_all 'not in the quick form: about a minute'
 [ -x "$build_dir/tools/xl-lite" ] && [ -x "$build_dir/dm/xl-dmd" ] || skip_all 'xl-lite and xl-dmd are not built'
 compile "$tests_dir/edu-dma.c" "$tmp/edu-dma"
 image=$("$src_dir/scripts/build-image")

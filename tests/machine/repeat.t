@@ -4,7 +4,7 @@
 . "$(dirname -- "$0")/lib.sh"
 
 boots=${XEN_LITE_BOOTS:-20}
-long_form || [ -n "${XEN_LITE_BOOTS:-}" ] || skip_all 'long form only'
+full_form || [ -n "${XEN_LITE_BOOTS:-}" ] || skip_all 'not in the quick form'
 for ((i = 1; i <= boots; i++)); do
     vm -- 'nproc; dmesg | grep -c -E "BUG:|Call Trace|soft lockup"; true'
     is "$status/$(tr '\n' ' ' <<<"$out")" '0/2 0 ' "boot $i of $boots (user land after ${user_land:-?} s)"

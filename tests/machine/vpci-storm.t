@@ -5,7 +5,7 @@
 . "$(dirname -- "$0")/lib.sh"
 
 need_pci_guest
-long_form || skip_all 'long form only: more than two minutes'
+full_form || skip_all 'not in the quick form: more than two minutes'
 kills=6 cycles=6 ends=3
 ! long_form || { kills=100; cycles=100; ends=20; }
 pci_guest_disk "$tmp/disk"

@@ -128,8 +128,8 @@ static void on_ioio(struct cpu_vcpu *c)
 }
 
 /*
- * QEMU 7.2 may deliver an event that went in through EVENTINJ a second time (see svm_inject_as_virq()). If that hits the host
- * right after #VMEXIT, the host's registers are saved over the guest's. The guest is lost; what can be done is to say so.
+ * QEMU's TCG with a thread for each CPU may save the host's registers over the guest's at #VMEXIT (docs/emulators.md). The
+ * guest is lost; what can be done is to say so.
  */
 static bool lost_state(const struct vmcb *vm, const struct cpu_npf *npf)
 {
