@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
@@ -19,8 +20,8 @@
 #include "dm/console.h"
 #include "dm/sock.h"
 
-#define INPUT_KEEP 4096   /* bytes read from a client before the guest takes them */
-#define FAREWELL_SECONDS 5 /* how long a client may take for its last bytes */
+#define INPUT_KEEP       4096 /* bytes read from a client before the guest takes them */
+#define FAREWELL_SECONDS 5    /* how long a client may take for its last bytes */
 
 struct client {
     LIST_ENTRY(client) link;
@@ -121,7 +122,8 @@ static bool hung_up(struct client *client)
 {
     struct pollfd p = { .fd = bufferevent_getfd(client->bev), .events = POLLRDHUP };
 
-    return client->ending || (client->held && poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP)));
+    return client->ending ||
+           (client->held && poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP)));
 }
 
 /* A guest that reads no input must not make clients that have gone take the places of others. */
@@ -131,7 +133,8 @@ static bool make_room(struct console_sock *sock)
 
     if (sock->nr_clients < CONSOLE_CLIENTS_MAX)
         return true;
-    LIST_FOREACH(client, &sock->clients, link) {
+    LIST_FOREACH(client, &sock->clients, link)
+    {
         if (hung_up(client)) {
             client_free(client);
             return true;
@@ -140,8 +143,8 @@ static bool make_room(struct console_sock *sock)
     return false;
 }
 
-static void on_connect(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
-                       int size, void *arg)
+static void on_connect(struct evconnlistener *listener, evutil_socket_t fd,
+                       struct sockaddr *address, int size, void *arg)
 {
     struct console_sock *sock = arg;
     struct client *client;
@@ -154,8 +157,8 @@ static void on_connect(struct evconnlistener *listener, evutil_socket_t fd, stru
     }
     client = calloc(1, sizeof(*client));
     if (client)
-        client->bev = bufferevent_socket_new(evconnlistener_get_base(listener), fd,
-                                             BEV_OPT_CLOSE_ON_FREE);
+        client->bev =
+            bufferevent_socket_new(evconnlistener_get_base(listener), fd, BEV_OPT_CLOSE_ON_FREE);
     if (!client || !client->bev) {
         free(client);
         close(fd);
@@ -239,18 +242,34 @@ static void client_output(struct client *client, const char *buf, size_t len)
         return;
     }
     if (client->skipped)
-        evbuffer_add_printf(output, "\r\n[xl-dmd: %llu bytes skipped, as this client reads slowly]\r\n",
+        evbuffer_add_printf(output,
+                            "\r\n[xl-dmd: %llu bytes skipped, as this client reads slowly]\r\n",
                             (unsigned long long)client->skipped);
     client->skipped = 0;
     evbuffer_add(output, buf, len);
+}
+
+/* Who has connected before the guest wrote is to see it, also if the loop looks at the guest's event first. */
+static void accept_waiting(struct console_sock *sock)
+{
+    int fd;
+
+    for (unsigned n = 0; n < CONSOLE_CLIENTS_MAX; n++) {
+        fd = accept4(evconnlistener_get_fd(sock->listener), NULL, NULL,
+                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0)
+            return;
+        on_connect(sock->listener, fd, NULL, 0, sock);
+    }
 }
 
 void console_sock_output(struct console_sock *sock, const char *buf, size_t len)
 {
     struct client *client;
 
+    accept_waiting(sock);
     LIST_FOREACH(client, &sock->clients, link)
-        client_output(client, buf, len);
+    client_output(client, buf, len);
 }
 
 void console_sock_resume(struct console_sock *sock)

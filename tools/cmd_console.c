@@ -73,7 +73,7 @@ static int connect_once(uint32_t domid)
     return fd;
 }
 
-static int connect_console(uint32_t domid, unsigned wait_ms)
+int xl_console_open(uint32_t domid, unsigned wait_ms)
 {
     const struct timespec nap = { .tv_nsec = 50 * 1000 * 1000 };
     int fd = connect_once(domid);
@@ -158,14 +158,10 @@ static int relay(int fd)
     }
 }
 
-int xl_console_attach(uint32_t domid, unsigned wait_ms)
+int xl_console_relay(int fd)
 {
-    const int fd = connect_console(domid, wait_ms);
     int rc;
 
-    if (fd < 0) {
-        return XL_FAILED;
-    }
     fflush(stdout);
     make_raw();
     signal(SIGPIPE, SIG_IGN);
@@ -178,7 +174,7 @@ int xl_console_attach(uint32_t domid, unsigned wait_ms)
 int cmd_console(int argc, char **argv)
 {
     uint32_t domid;
-    int status = XL_USAGE;
+    int fd, status = XL_USAGE;
 
     if (xl_getopt(argc, argv, "", NULL, &status) != -1) {
         return status;
@@ -193,5 +189,6 @@ int cmd_console(int argc, char **argv)
         xl_error("the control domain's console is this machine's own");
         return XL_FAILED;
     }
-    return xl_console_attach(domid, 0);
+    fd = xl_console_open(domid, 0);
+    return fd < 0 ? XL_FAILED : xl_console_relay(fd);
 }

@@ -180,11 +180,16 @@ static int start(struct guest_cfg *cfg, struct arguments *a)
 {
     const bool unpause_later = a->console && !a->start.paused;
     uint32_t domid = 0;
+    int console = -1;
 
     /* The console is attached before the first line is written. */
     a->start.paused = a->start.paused || unpause_later;
     if (guest_start(cfg, &a->start, &domid) != 0) {
         return XL_FAILED;
+    }
+    /* Without a console the guest starts all the same, and its log has what it says. */
+    if (a->console) {
+        console = xl_console_open(domid, CONSOLE_WAIT_MS);
     }
     if (unpause_later && xc_domain_unpause(xl.xch, domid) != 0) {
         xl_hv_error("cannot start domain %u", domid);
@@ -192,7 +197,7 @@ static int start(struct guest_cfg *cfg, struct arguments *a)
         return XL_FAILED;
     }
     if (a->console) {
-        return xl_console_attach(domid, CONSOLE_WAIT_MS);
+        return console < 0 ? XL_FAILED : xl_console_relay(console);
     }
     if (a->start.foreground) {
         return guest_watch(cfg, &a->start, domid);

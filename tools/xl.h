@@ -153,8 +153,12 @@ int cmd_audit(int argc, char **argv);
 int cmd_iommu(int argc, char **argv);
 int cmd_p2m(int argc, char **argv);
 
-/* Connects this terminal to a guest's console and returns when it ends. wait_ms: for xl-dmd to open
- * it. Exit code. */
-int xl_console_attach(uint32_t domid, unsigned wait_ms);
+/* Connects to a guest's console; nothing that the guest writes from now on is missed. wait_ms: for
+ * xl-dmd to open it. A descriptor, or negative after an error message. */
+int xl_console_open(uint32_t domid, unsigned wait_ms);
+
+/* Joins this terminal to an open console until that ends or the user detaches; closes it. Exit
+ * code. */
+int xl_console_relay(int fd);
 
 #endif

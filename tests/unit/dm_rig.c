@@ -81,7 +81,7 @@ void rig_pump(struct rig *rig)
         event_base_loop(rig->base, EVLOOP_NONBLOCK);
 }
 
-int rig_connect(struct rig *rig, const char *name)
+int rig_connect_unseen(struct rig *rig, const char *name)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -89,8 +89,15 @@ int rig_connect(struct rig *rig, const char *name)
     assert_true(fd >= 0);
     snprintf(address.sun_path, sizeof(address.sun_path), "%.60s/%.40s", rig->run, name);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    rig_pump(rig);
     rig->len = 0;
+    return fd;
+}
+
+int rig_connect(struct rig *rig, const char *name)
+{
+    int fd = rig_connect_unseen(rig, name);
+
+    rig_pump(rig);
     return fd;
 }
 

@@ -31,6 +31,8 @@ void rig_start_daemon(struct rig *rig);
 void rig_pump(struct rig *rig);
 /* Connects to a socket below the run directory; not blocking. */
 int rig_connect(struct rig *rig, const char *name);
+/* The same, before the daemon has looked. */
+int rig_connect_unseen(struct rig *rig, const char *name);
 /* Reads until text comes, and passes over it; fails after two seconds. */
 void rig_expect(struct rig *rig, int fd, const char *text);
 /* Expects the end of file; what comes before it is thrown away. */

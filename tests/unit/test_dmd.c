@@ -134,6 +134,20 @@ static void test_last_words(void **state)
     close(sock);
 }
 
+/* Who connected before the guest wrote gets it, in whatever order the daemon comes to know of both. */
+static void test_connected_first(void **state)
+{
+    struct rig *rig = *state;
+    struct fake_guest *guest = guest_seven(rig);
+    int sock = rig_connect_unseen(rig, "console/7.sock");
+
+    memcpy(guest->page->out, "Linux version", 13);
+    guest->page->out_prod = 13;
+    dmd_scan(rig->dmd, false);
+    rig_expect(rig, sock, "Linux version");
+    close(sock);
+}
+
 /* A domain that is being destroyed is let go at once: our mapping is what keeps it. */
 static void test_dying(void **state)
 {
@@ -529,6 +543,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_three_ways),      T(test_modes),           T(test_last_words),    T(test_dying),
+        T(test_connected_first),
         T(test_restart),         T(test_killed_while_logging),
               T(test_names),           T(test_being_built),     T(test_bad_files),     T(test_log_names_clash),
         T(test_number_reused),   T(test_console_comes_late), T(test_broken_ring), T(test_input_waits),
