@@ -5,8 +5,6 @@ hv_sources += xen-lite/boot/multiboot.c xen-lite/boot/memmap.c xen-lite/boot/cmd
 check_PROGRAMS += tests/unit/test_multiboot tests/unit/test_cmdline
 tests_unit_test_multiboot_SOURCES = tests/unit/test_multiboot.c xen-lite/boot/multiboot.c \
 	xen-lite/boot/memmap.c
-tests_unit_test_multiboot_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_multiboot_LDADD = $(UNIT_LIBS)
 tests_unit_test_cmdline_SOURCES = tests/unit/test_cmdline.c xen-lite/boot/cmdline.c
-tests_unit_test_cmdline_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_cmdline_LDADD = $(UNIT_LIBS)

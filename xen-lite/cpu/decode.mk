@@ -6,12 +6,10 @@ insn_emulate_sources = $(insn_decode_sources) xen-lite/cpu/emulate.c xen-lite/cp
 
 check_PROGRAMS += tests/unit/test_emulate
 tests_unit_test_emulate_SOURCES = tests/unit/test_emulate.c $(insn_emulate_sources)
-tests_unit_test_emulate_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_emulate_LDADD = $(UNIT_LIBS)
 
 if HAVE_ZYDIS
 check_PROGRAMS += tests/unit/test_decode_zydis
 tests_unit_test_decode_zydis_SOURCES = tests/unit/test_decode_zydis.c $(insn_decode_sources)
-tests_unit_test_decode_zydis_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_decode_zydis_LDADD = $(UNIT_LIBS) -lZydis
 endif

@@ -9,43 +9,36 @@ hv_sources += xen-lite/cpu/backend.c xen-lite/cpu/cpuid.c xen-lite/cpu/cpuid_edi
 
 check_PROGRAMS += tests/unit/test_cpuid
 tests_unit_test_cpuid_SOURCES = tests/unit/test_cpuid.c xen-lite/cpu/cpuid.c xen-lite/cpu/cpuid.h
-tests_unit_test_cpuid_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_cpuid_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_guest_mem
 tests_unit_test_guest_mem_SOURCES = tests/unit/test_guest_mem.c tests/unit/cpu_fake.c tests/unit/cpu_fake.h \
 	xen-lite/cpu/guest_mem.c $(p2m_sources) $(frame_sources)
-tests_unit_test_guest_mem_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_guest_mem_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_msr
 tests_unit_test_msr_SOURCES = tests/unit/test_msr.c tests/unit/cpu_fake.c tests/unit/cpu_fake.h \
 	xen-lite/cpu/msr.c xen-lite/cpu/mtrr.c
-tests_unit_test_msr_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_msr_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_vcpu
 tests_unit_test_vcpu_SOURCES = tests/unit/test_vcpu.c tests/unit/cpu_fake.c tests/unit/cpu_fake.h \
 	xen-lite/cpu/vcpu.c xen-lite/cpu/iobitmap.c
-tests_unit_test_vcpu_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vcpu_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_svm
 tests_unit_test_svm_SOURCES = tests/unit/test_svm.c xen-lite/cpu/svm/vmcb.c xen-lite/cpu/svm/inject.c \
 	xen-lite/cpu/svm/svm.h
-tests_unit_test_svm_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_svm_LDADD = $(UNIT_LIBS)
 include $(srcdir)/xen-lite/cpu/decode.mk
 
 check_PROGRAMS += tests/unit/test_run
 tests_unit_test_run_SOURCES = tests/unit/test_run.c tests/unit/cpu_fake.c tests/unit/cpu_fake.h xen-lite/cpu/run.c
-tests_unit_test_run_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_run_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_mmio
 tests_unit_test_mmio_SOURCES = tests/unit/test_mmio.c tests/unit/cpu_fake.c tests/unit/cpu_fake.h xen-lite/cpu/mmio.c \
 	xen-lite/cpu/guest_mem.c $(insn_emulate_sources) $(p2m_sources) $(frame_sources)
-tests_unit_test_mmio_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_mmio_LDADD = $(UNIT_LIBS)
 
 vmx_rig_sources = tests/unit/vmx_rig.c tests/unit/vmx_rig.h xen-lite/cpu/vmx/caps.c xen-lite/cpu/vmx/vmcs.c \
@@ -53,10 +46,8 @@ vmx_rig_sources = tests/unit/vmx_rig.c tests/unit/vmx_rig.h xen-lite/cpu/vmx/cap
 
 check_PROGRAMS += tests/unit/test_vmx
 tests_unit_test_vmx_SOURCES = tests/unit/test_vmx.c $(vmx_rig_sources) xen-lite/cpu/vmx/tlb.c xen-lite/cpu/vmx/check.c
-tests_unit_test_vmx_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vmx_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_vmx_exits
 tests_unit_test_vmx_exits_SOURCES = tests/unit/test_vmx_exits.c $(vmx_rig_sources) xen-lite/cpu/vmx/exits.c
-tests_unit_test_vmx_exits_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vmx_exits_LDADD = $(UNIT_LIBS)

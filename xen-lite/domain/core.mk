@@ -13,18 +13,14 @@ pt_test_sources = tests/unit/pt_rig.c tests/unit/pt_rig.h $(pci_move_logic) \
 
 check_PROGRAMS += tests/unit/test_pci_topo tests/unit/test_passthrough
 tests_unit_test_pci_topo_SOURCES = tests/unit/test_pci_topo.c $(pt_test_sources)
-tests_unit_test_pci_topo_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_pci_topo_LDADD = $(UNIT_LIBS)
 tests_unit_test_passthrough_SOURCES = tests/unit/test_passthrough.c $(pt_test_sources)
-tests_unit_test_passthrough_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_passthrough_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_vintx
 tests_unit_test_vintx_SOURCES = tests/unit/test_vintx.c xen-lite/vdev/vintx.c $(pt_test_sources)
-tests_unit_test_vintx_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vintx_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_debugport
 tests_unit_test_debugport_SOURCES = tests/unit/test_debugport.c xen-lite/domain/debugport.c
-tests_unit_test_debugport_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_debugport_LDADD = $(CMOCKA_LIBS)

@@ -9,9 +9,7 @@ hv_sources += $(kernel_image_sources) $(start_info_sources)
 
 check_PROGRAMS += tests/unit/test_kernel_image tests/unit/test_start_info
 tests_unit_test_kernel_image_SOURCES = tests/unit/test_kernel_image.c $(kernel_image_sources)
-tests_unit_test_kernel_image_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_kernel_image_LDADD = $(UNIT_LIBS)
 tests_unit_test_start_info_SOURCES = tests/unit/test_start_info.c $(start_info_sources) \
 	xen-lite/acpi/acpi.c xen-lite/acpi/tables.c xen-lite/boot/memmap.c
-tests_unit_test_start_info_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_start_info_LDADD = $(UNIT_LIBS)

@@ -8,5 +8,4 @@ tests_unit_libhc_a_SOURCES += $(domctl_sources) tests/unit/hc_life.c xen-lite/cp
 
 check_PROGRAMS += tests/unit/test_domctl
 tests_unit_test_domctl_SOURCES = tests/unit/test_domctl.c
-tests_unit_test_domctl_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_domctl_LDADD = tests/unit/libhc.a $(UNIT_LIBS)

@@ -51,32 +51,24 @@ tests_unit_libhc_a_SOURCES = tests/unit/hc_sim.c tests/unit/hc_sim.h \
 	xen-lite/hypercall/dm_op.c \
 	xen-lite/hypercall/pt_irq.c \
 	xen-lite/hypercall/domctl.c
-tests_unit_libhc_a_CFLAGS = $(UNIT_CFLAGS)
 
 check_PROGRAMS += tests/unit/test_evtchn tests/unit/test_vtime tests/unit/test_hypercalls \
 	tests/unit/test_compatibility tests/unit/test_evtchn_stress tests/unit/test_toolstack
 tests_unit_test_evtchn_SOURCES = tests/unit/test_evtchn.c
-tests_unit_test_evtchn_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_evtchn_LDADD = tests/unit/libhc.a $(UNIT_LIBS)
 tests_unit_test_evtchn_stress_SOURCES = tests/unit/test_evtchn_stress.c
-tests_unit_test_evtchn_stress_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_evtchn_stress_LDADD = tests/unit/libhc.a $(UNIT_LIBS) -lpthread
 tests_unit_test_vtime_SOURCES = tests/unit/test_vtime.c
-tests_unit_test_vtime_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vtime_LDADD = tests/unit/libhc.a $(UNIT_LIBS)
 tests_unit_test_hypercalls_SOURCES = tests/unit/test_hypercalls.c
-tests_unit_test_hypercalls_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_hypercalls_LDADD = tests/unit/libhc.a $(UNIT_LIBS)
 tests_unit_test_toolstack_SOURCES = tests/unit/test_toolstack.c xen-lite/hypercall/xenlite_sched.c
-tests_unit_test_toolstack_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_toolstack_LDADD = tests/unit/libhc.a $(UNIT_LIBS)
 tests_unit_test_compatibility_SOURCES = tests/unit/test_compatibility.c
-tests_unit_test_compatibility_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_compatibility_LDADD = tests/unit/libhc.a $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_dm_op
 tests_unit_test_dm_op_SOURCES = tests/unit/test_dm_op.c xen-lite/hypercall/ioreq_op.c xen-lite/vdev/ioreq.c \
 	xen-lite/vdev/ioreq_server.c xen-lite/vdev/ioreq_finish.c xen-lite/vdev/msi_bind.c xen-lite/trap/rules.c \
 	xen-lite/trap/record.c
-tests_unit_test_dm_op_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_dm_op_LDADD = tests/unit/libhc.a $(UNIT_LIBS)

@@ -22,10 +22,8 @@ check_PROGRAMS += tests/unit/test_audit
 tests_unit_test_audit_SOURCES = tests/unit/test_audit.c $(vtd_rig) $(iommu_logic) $(p2m_sources) \
 	$(frame_sources) $(xenlite_audit_sources) xen-lite/hypercall/xenlite_list.c \
 	xen-lite/hypercall/xenlite_list.h xen-lite/hypercall/xenlite_break.c
-tests_unit_test_audit_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_audit_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_trace
 tests_unit_test_trace_SOURCES = tests/unit/test_trace.c $(vpci_test_sources) $(xenlite_trace_sources)
-tests_unit_test_trace_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_trace_LDADD = $(UNIT_LIBS)

@@ -9,35 +9,29 @@ hv_sources += $(iommu_logic) xen-lite/iommu/vtd_hw.c
 
 check_PROGRAMS += tests/unit/test_dmar
 tests_unit_test_dmar_SOURCES = tests/unit/test_dmar.c xen-lite/iommu/dmar.c
-tests_unit_test_dmar_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_dmar_LDADD = $(UNIT_LIBS)
 
 vtd_rig = tests/unit/vtd_rig.c tests/unit/vtd_rig.h tests/unit/vtd_model.c \
 	tests/unit/vtd_model_regs.c tests/unit/vtd_model.h tests/unit/vtd_model_priv.h
 check_PROGRAMS += tests/unit/test_vtd
 tests_unit_test_vtd_SOURCES = tests/unit/test_vtd.c $(vtd_rig) $(iommu_logic)
-tests_unit_test_vtd_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vtd_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_vtd_random
 tests_unit_test_vtd_random_SOURCES = tests/unit/test_vtd_random.c $(vtd_rig) $(iommu_logic)
-tests_unit_test_vtd_random_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vtd_random_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_vtd_irq
 tests_unit_test_vtd_irq_SOURCES = tests/unit/test_vtd_irq.c $(vtd_rig) $(iommu_logic)
-tests_unit_test_vtd_irq_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vtd_irq_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_vtd_p2m
 tests_unit_test_vtd_p2m_SOURCES = tests/unit/test_vtd_p2m.c $(vtd_rig) $(iommu_logic) \
 	$(p2m_sources) $(frame_sources)
-tests_unit_test_vtd_p2m_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vtd_p2m_LDADD = $(UNIT_LIBS)
 
 # Drives the emulated unit of an installed QEMU; skipped without one.
 check_PROGRAMS += tests/unit/test_vtd_qemu
 tests_unit_test_vtd_qemu_SOURCES = tests/unit/test_vtd_qemu.c tests/unit/qemu_dev.c \
 	tests/unit/qemu_dev.h $(iommu_logic)
-tests_unit_test_vtd_qemu_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vtd_qemu_LDADD = $(CMOCKA_LIBS)

@@ -7,11 +7,9 @@ hv_sources += xen-lite/irq/lapic.c xen-lite/irq/time.c xen-lite/irq/timescale.c 
 check_PROGRAMS += tests/unit/test_timer tests/unit/test_irq
 tests_unit_test_timer_SOURCES = tests/unit/test_timer.c xen-lite/irq/timer.c \
 	xen-lite/irq/timescale.c
-tests_unit_test_timer_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_timer_LDADD = $(UNIT_LIBS)
 
 tests_unit_test_irq_SOURCES = tests/unit/test_irq.c tests/unit/irq_model.h xen-lite/irq/irq.c \
 	xen-lite/irq/ioapic.c \
 	xen-lite/irq/girq.c
-tests_unit_test_irq_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_irq_LDADD = $(UNIT_LIBS)

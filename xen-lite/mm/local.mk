@@ -5,5 +5,4 @@ hv_sources += $(frame_sources) xen-lite/mm/frame.h xen-lite/mm/heap.c xen-lite/m
 
 check_PROGRAMS += tests/unit/test_frame
 tests_unit_test_frame_SOURCES = tests/unit/test_frame.c $(frame_sources) xen-lite/mm/heap.c
-tests_unit_test_frame_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_frame_LDADD = $(UNIT_LIBS)

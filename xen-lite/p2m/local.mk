@@ -8,10 +8,8 @@ p2m_test_sources = tests/unit/p2m_rig.c tests/unit/p2m_rig.h tests/unit/walk_ept
 	$(frame_sources)
 check_PROGRAMS += tests/unit/test_p2m tests/unit/test_p2m_random
 tests_unit_test_p2m_SOURCES = tests/unit/test_p2m.c $(p2m_test_sources)
-tests_unit_test_p2m_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_p2m_LDADD = $(UNIT_LIBS)
 # A test changes the table in the middle of a look-up.
 tests_unit_test_p2m_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=phys_to_virt
 tests_unit_test_p2m_random_SOURCES = tests/unit/test_p2m_random.c $(p2m_test_sources)
-tests_unit_test_p2m_random_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_p2m_random_LDADD = $(UNIT_LIBS)

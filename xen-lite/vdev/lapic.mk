@@ -7,10 +7,8 @@ vlapic_sources = xen-lite/vdev/vlapic.c xen-lite/vdev/vlapic_regs.c xen-lite/vde
 	xen-lite/vdev/vapic_bus.c xen-lite/irq/timer.c
 check_PROGRAMS += tests/unit/test_vlapic tests/unit/test_vioapic
 tests_unit_test_vlapic_SOURCES = tests/unit/test_vlapic.c tests/unit/vapic_sim.h $(vlapic_sources)
-tests_unit_test_vlapic_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vlapic_LDADD = $(UNIT_LIBS)
 
 tests_unit_test_vioapic_SOURCES = tests/unit/test_vioapic.c tests/unit/vapic_sim.h \
 	$(vlapic_sources) xen-lite/vdev/vioapic.c
-tests_unit_test_vioapic_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vioapic_LDADD = $(UNIT_LIBS)

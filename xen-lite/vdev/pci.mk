@@ -18,20 +18,15 @@ vpci_test_sources = tests/unit/sim_pci.c tests/unit/sim_pci.h tests/unit/sim_ior
 
 check_PROGRAMS += tests/unit/test_vpci tests/unit/test_vmsi tests/unit/test_vmsix
 tests_unit_test_vpci_SOURCES = tests/unit/test_vpci.c $(vpci_test_sources)
-tests_unit_test_vpci_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vpci_LDADD = $(UNIT_LIBS)
 tests_unit_test_vmsi_SOURCES = tests/unit/test_vmsi.c $(vpci_test_sources)
-tests_unit_test_vmsi_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vmsi_LDADD = $(UNIT_LIBS)
 tests_unit_test_vmsix_SOURCES = tests/unit/test_vmsix.c $(vpci_test_sources)
-tests_unit_test_vmsix_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vmsix_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_ioreq tests/unit/test_ioreq_msi
 ioreq_rig = tests/unit/ioreq_rig.c tests/unit/ioreq_rig.h
 tests_unit_test_ioreq_SOURCES = tests/unit/test_ioreq.c $(ioreq_rig) $(vpci_test_sources)
-tests_unit_test_ioreq_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_ioreq_LDADD = $(UNIT_LIBS)
 tests_unit_test_ioreq_msi_SOURCES = tests/unit/test_ioreq_msi.c $(ioreq_rig) $(vpci_test_sources)
-tests_unit_test_ioreq_msi_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_ioreq_msi_LDADD = $(UNIT_LIBS)
