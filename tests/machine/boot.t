@@ -25,7 +25,7 @@ shape '1 CPU, 2 GiB' 1 --memory 2G
 shape '4 CPUs, 8 GiB, 48 address bits' 4 --memory 8G --aw-bits 48
 shape 'GRUB, SeaBIOS' 2 --boot iso-bios
 shape 'GRUB, OVMF' 2 --boot iso-uefi
-if long_form; then
+if full_form; then
     shape '8 CPUs' 8
     shape '2 GiB for the control domain, 48 address bits' 2 --control-memory 2G --aw-bits 48
     memory=$(tail -n 1 <<<"$out")

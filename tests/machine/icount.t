@@ -36,7 +36,7 @@ guest=(--add "$("$src_dir/scripts/build-image")/vmlinuz:/boot/vmlinuz" --add "$t
 vm --icount --add "$tmp/trapcost:/bin/trapcost" ${guest[@]+"${guest[@]}"} --script "$tmp/script"
 is "$status" 0 'machine that counts instructions runs the program'
 figures=$out
-if long_form; then
+if full_form; then
     ours=$hypervisor
     hypervisor=xen
     vm --icount --add "$tmp/trapcost:/bin/trapcost" -- trapcost

@@ -22,7 +22,7 @@ is "$(grep -c 'PANIC on CPU' <<<"$text")" 1 'there is one panic'
 
 # Below each stack lies a page that is not there.
 cpus=1
-! long_form || cpus='1 0'
+! full_form || cpus='1 0'
 for cpu in $cpus; do
     vm --cpus 2 --hv-args "stack-test=$cpu" -- true
     text=$(tr -d '\0\r' <"$serial" | sed -n '/PANIC/,$p')

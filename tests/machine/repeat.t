@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Boots in a row, all of which must succeed: 20, in the long form only (XEN_LITE_BOOTS sets another number).
+# Boots in a row, all of which must succeed: 20, not in the quick form (XEN_LITE_BOOTS sets another number).
 . "$(dirname -- "$0")/lib.sh"
 
 boots=${XEN_LITE_BOOTS:-20}

@@ -7,6 +7,7 @@
 export XEN_LITE_TCG_THREAD=multi
 
 [ -z "$hypervisor" ] || skip_all "checks xen-lite's own scheduling"
+full_form || skip_all 'not in the quick form: two minutes'
 [ -x "$build_dir/tools/xl-lite" ] && [ -x "$build_dir/dm/xl-dmd" ] || skip_all 'xl-lite or xl-dmd is not built'
 image=$("$src_dir/scripts/build-image")
 "$tests_dir/guest-initrd" "$tmp/initrd" '
@@ -112,7 +113,7 @@ is "$(counter AFTER slices)" "$(counter BEFORE slices)" 'no end of a slice'
 ok 'while it ran all the time' awk -v b="$(counter BEFORE cpu_time_ns)" -v a="$(counter AFTER cpu_time_ns)" -v s="$seconds" 'BEGIN {
     split(a, x); split(b, y); exit !(x[1] - y[1] > 0.95e9 * s && x[2] - y[2] > 0.95e9 * s) }'
 unlike "$(grep '^LIST ' <<<"$out" | grep -v ' own ')" '^LIST .* [0-9]+ +[0-9]+ +[23] ' 'nobody else is on its CPUs'
-if long_form; then
+if full_form; then
     run_on 3 1-2
     shared
 fi
