@@ -23,8 +23,6 @@
 
 #define MIB  ((uint64_t)1 << 20)
 #define GIB4 ((uint64_t)1 << 32)
-#define KERNEL_MAX                                                                                 \
-    (512 * MIB) /* unpacked: what a hostile image may take of the control domain's memory */
 #define IMAGE_SLACK                                                                                \
     (2 * MIB) /* start info, command line, and page tables of the guest's first steps */
 
@@ -192,7 +190,7 @@ int build_prepare(struct build *b, const struct guest_cfg *cfg)
         return xl_error("out of memory");
     }
     describe_memory(b);
-    if (xc_dom_kernel_max_size(b->dom, KERNEL_MAX) != 0 || load_kernel(b) != 0) {
+    if (xc_dom_kernel_max_size(b->dom, BUILD_KERNEL_MAX) != 0 || load_kernel(b) != 0) {
         return -1;
     }
     if (xc_dom_boot_xen_init(b->dom, xl.xch, 0) != 0) {

@@ -12,6 +12,9 @@
 #include "guest_cfg.h"
 #include "kernel_cache.h"
 
+/* What a hostile image may take of the control domain's memory when it is unpacked. */
+#define BUILD_KERNEL_MAX (512u << 20)
+
 struct xc_dom_image;
 
 struct build {

@@ -6,11 +6,14 @@ TOOLS_WARN_CFLAGS = -std=gnu11 -g $(WARN_CFLAGS) -D_GNU_SOURCE -D__XEN_TOOLS__ -
 TOOLS_BUILD_CFLAGS = -O2 -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2 $(TOOLS_WARN_CFLAGS)
 bin_PROGRAMS += tools/xl-lite
 dist_man_MANS += docs/man/xl-lite.1 docs/man/guest.cfg.5
+# Debian runs these when a kernel was installed.
+kernelhookdir = $(sysconfdir)/kernel/postinst.d
+dist_kernelhook_SCRIPTS = configs/kernel-postinst/xen-lite
 bashcompdir = $(datarootdir)/bash-completion/completions
 dist_bashcomp_DATA = tools/xl-lite.bash-completion
 tools_xl_lite_SOURCES = tools/main.c tools/xl.c tools/xl.h tools/domains.c tools/store.c \
 	tools/cmd_create.c tools/cmd_list.c tools/cmd_life.c tools/cmd_adjust.c tools/cmd_info.c tools/cmd_top.c \
-	tools/cmd_console.c tools/cmd_load.c \
+	tools/cmd_console.c tools/cmd_load.c tools/cmd_kernel.c \
 	tools/guest_cfg.c tools/guest_cfg_file.c tools/guest_cfg.h tools/cfg_lines.c tools/cfg_lines.h tools/cpus.c tools/cpus.h \
 	tools/pci_spec.c tools/pci_spec.h tools/pci_dev.c tools/pci_dev.h tools/dmd_client.c tools/dmd_client.h \
 	tools/cmd_pci.c tools/cmd_pci_info.c \

@@ -48,6 +48,8 @@ static const struct xl_command commands[] = {
       "  -s STRING                    This text instead of a file\n"
       "  -a ADDRESS                   Guest-physical address for the file or text before "
       "it (0)\n" },
+    { "kernel-prepare", cmd_kernel_prepare, "<File> ...",
+      "Unpack guests' kernels now, so that no guest's start waits for it", NULL },
     { "mem-set", cmd_mem_set, "<Domain> <MiB['m'|'g'|'k']>",
       "Set how much memory a guest should use", NULL },
     { "vcpu-list", cmd_vcpu_list, "[--json] [Domain ...]",

@@ -141,6 +141,7 @@ int cmd_rename(int argc, char **argv);
 int cmd_uptime(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_load(int argc, char **argv);
+int cmd_kernel_prepare(int argc, char **argv);
 int cmd_pci_assignable_list(int argc, char **argv);
 int cmd_pci_assignable_add(int argc, char **argv);
 int cmd_pci_assignable_remove(int argc, char **argv);

@@ -64,6 +64,8 @@ within 10 test -s /run/xen-lite/domains/1.json; sleep 1
 xl-lite destroy one; within 20 no_guests; sleep 2
 before=$(free_kb)
 ln -s guest.initrd /boot/initrd.img
+echo nothing >/tmp/nothing; run xl-lite kernel-prepare /tmp/nothing
+rm -f /var/cache/xen-lite/*; run xl-lite kernel-prepare /boot/vmlinuz; section again; xl-lite kernel-prepare /boot/vmlinuz
 for file in debian small pinned; do run xl-lite create -q -n "$file.cfg"; done
 run xl-lite create -n guest.cfg
 run xl-lite create -p -q guest.cfg
@@ -136,6 +138,9 @@ succeeds() { like "$(part "$1")" '^== status 0$' "$1"; }
 fails() { like "$(part "$1")" "$2" "$3"; like "$(part "$1")" "^== status ${4:-1}\$" "$1: exit status ${4:-1}"; }
 gone() { is "$(part "$1 leaves nothing" | head -n 1)" '0 guests=0 lost=0 files=0' "$1 leaves nothing behind"; }
 
+fails 'xl-lite kernel-prepare /tmp/nothing' 'cannot be a pvh guest' 'what is no kernel is not prepared'
+like "$(part 'xl-lite kernel-prepare /boot/vmlinuz')" 'unpacked, [0-9]+ MiB' 'a kernel is'
+like "$(part again)" 'was unpacked before' 'once'
 for file in debian small pinned; do succeeds "xl-lite create -q -n $file.cfg"; done
 succeeds 'xl-lite create -n guest.cfg'
 like "$(part 'xl-lite create -n guest.cfg')" '"kernel_end":[0-9]{8}' 'a dry run tells where the kernel lies'
