@@ -7,7 +7,7 @@ hv_sources += xen-lite/domain/domain.c xen-lite/domain/destroy.c xen-lite/domain
 
 # Groups, resets and hand-overs, on simulated buses.
 pt_test_sources = tests/unit/pt_rig.c tests/unit/pt_rig.h $(pci_move_logic) \
-	xen-lite/vdev/pci.c xen-lite/vdev/pci_probe.c xen-lite/domain/passthrough.c \
+	xen-lite/vdev/pci.c xen-lite/vdev/pci_probe.c xen-lite/vdev/pci_sriov.c xen-lite/domain/passthrough.c \
 	xen-lite/domain/pt_check.c xen-lite/domain/pt_move.c xen-lite/domain/pt_info.c \
 	xen-lite/trap/trap.c xen-lite/trap/reclaim.c xen-lite/trap/record.c xen-lite/trap/rules.c
 
