@@ -111,6 +111,7 @@ static void put_identity(const struct pci_dev *pdev, struct xenlite_pci_info *ou
     out->subdevice = (uint16_t)(subsystem >> 16);
     out->class_rev = pdev->class_rev;
     out->physfn = pdev->physfn ? pdev->physfn->sbdf : ~0u;
+    out->nr_vfs = pci_vfs_known(pdev, NULL);
     out->owner = pt_owner(pdev);
     out->flags = flags_of(pdev);
     out->slot = f ? f->slot : 0;
