@@ -91,15 +91,19 @@ section 'refusals'; xl-lite dmesg | grep 'its virtual functions'
 run xl-lite pci-info 01:00.1
 run xl-lite audit
 run xl-lite destroy g
-section 'back'; within 40 sh -c '[ "$(xl-lite list | wc -l)" -eq 2 ]'; xl-lite pci-assignable-list
+section 'back'; within 40 sh -c '[ "$(xl-lite list | wc -l)" -eq 2 ]'; xl-lite pci-info 01:00.1 2>&1
 # What the kernel believes to be off is on until it can say so again.
 section 'again'; number 1; number 0
 xl-lite pci-info 01:00.1 2>&1; echo "control $(bytes 0x128 2)"
 section 'enable again'; number 2
 run xl-lite pci-info 01:00.2
 section 'by the kernel'; nvme-virt /dev/nvme0 1 8 1 1; nvme-virt /dev/nvme0 1 8 0 2; nvme-virt /dev/nvme0 1 9
-echo $vf >/sys/bus/pci/drivers/nvme/bind; within 20 test -d /sys/bus/pci/devices/$vf/nvme
-within 20 test -b /dev/nvme1n1; md5sum </dev/nvme1n1; grep -c nvme1q /proc/interrupts
+echo 1 >$pf/sriov_drivers_autoprobe; echo $vf >/sys/bus/pci/drivers/nvme/bind; within 20 test -d /sys/bus/pci/devices/$vf/nvme
+within 20 grep -q live /sys/class/nvme/nvme1/state
+# The kernel takes both for paths to one disk, and is to use both.
+echo round-robin >/sys/class/nvme-subsystem/nvme-subsys0/iopolicy
+irqs() { awk '/nvme1q/ { n += $2 + $3 } END { print n + 0 }' /proc/interrupts; }
+before=$(irqs); dd if=/dev/nvme0n1 bs=64k iflag=direct 2>/dev/null | md5sum; echo "interrupts $(($(irqs) - before))"
 section 'off'; number 0; xl-lite pci-assignable-list
 run xl-lite audit
 section 'messages'; cat /var/log/xen-lite/xl-dmd.log; xl-lite dmesg | tail -n 20
@@ -142,13 +146,13 @@ like "$(part refusals)" '01:00.0: its virtual functions stay as they are, becaus
 like "$(part 'xl-lite pci-info 01:00.1' 2)" 'Owner: domain [1-9]' 'it is the guest'"'"'s'
 works 'xl-lite audit' 'the audit is clean' 2
 works 'xl-lite destroy g' 'the guest goes'
-like "$(part back)" '^0000:01:00.1' 'the function is assignable again'
+like "$(part back)" '^Owner: the control domain' 'the function is the control domain'"'"'s again'
 like "$(part again)" 'there is no PCI function' 'disabled once more, it is gone'
-like "$(part again)" '^control 0000' 'in hardware as well'
+like "$(part again)" '^control (00|10)00' 'in hardware as well'
 like "$(part 'enable again')" 'wrote 0, 2 now' 'enabled once more'
 works 'xl-lite pci-info 01:00.2' 'both are there'
 like "$(part 'by the kernel')" "$sum" 'the control domain'"'"'s own driver reads the disk through one'
-like "$(part 'by the kernel')" '^[1-9]' 'by interrupts'
+like "$(part 'by the kernel')" '^interrupts [1-9][0-9]' 'by interrupts'
 like "$(part off)" 'wrote 0, 0 now' 'and disables them'
 works 'xl-lite audit' 'the audit is clean at the end' 3
 unlike "$(cat "$serial")" "$kernel_complaints" 'no complaint of the control domain'"'"'s kernel'
