@@ -25,6 +25,7 @@ while read -r line; do
     case $line in
     sum) disk; echo "SUM:$(dd if=/dev/nvme0n1 bs=1M iflag=direct 2>/dev/null | md5sum)"
          echo "IRQ:$(grep -c nvme0q /proc/interrupts):$(awk "/nvme0q/ { n += \$2 } END { print n }" /proc/interrupts)" ;;
+    alive) echo "ALIVE:$(cat $dev/vendor):$(od -A n -t x1 -N 6 $dev/config | tr -d "\n")" ;;
     quit) break ;;
     esac
 done' nvme || skip_all 'cannot make an initrd for the guest'
@@ -90,8 +91,12 @@ section 'still works'; say sum; within 60 sums 2; grep -h SUM $log | tail -n 1
 section 'refusals'; xl-lite dmesg | grep 'its virtual functions'
 run xl-lite pci-info 01:00.1
 run xl-lite audit
+section 'physical gone'; echo 1 >$pf/remove; [ -e $pf ] && echo 'still there' || echo 'the kernel has forgotten it'
+xl-lite pci-info 01:00.0 --json | grep '"id"'; say alive; within 20 grep -q ALIVE $log; grep -h ^ALIVE $log
+run xl-lite audit
 run xl-lite destroy g
 section 'back'; within 40 sh -c '[ "$(xl-lite list | wc -l)" -eq 2 ]'; xl-lite pci-info 01:00.1 2>&1
+echo 1 >/sys/bus/pci/rescan; within 20 test -b /dev/nvme0n1; echo 0 >$pf/sriov_drivers_autoprobe
 # What the kernel believes to be off is on until it can say so again.
 section 'again'; number 1; number 0
 xl-lite pci-info 01:00.1 2>&1; echo "control $(bytes 0x128 2)"
@@ -145,6 +150,10 @@ like "$(part 'still works')" "^SUM:$sum" 'and the guest reads its disk all the s
 like "$(part refusals)" '01:00.0: its virtual functions stay as they are, because 0000:01:00.1' 'the log says why, and what to do'
 like "$(part 'xl-lite pci-info 01:00.1' 2)" 'Owner: domain [1-9]' 'it is the guest'"'"'s'
 works 'xl-lite audit' 'the audit is clean' 2
+like "$(part 'physical gone')" 'the kernel has forgotten it' 'the kernel takes the physical function away as well'
+like "$(part 'physical gone')" '"id":"1b36:0010"' 'which the hypervisor still knows'
+like "$(part 'physical gone')" '^ALIVE:0x1b36: 36 1b 10 00 06 04' 'and the guest still finds its function'
+works 'xl-lite audit' 'the audit is clean' 3
 works 'xl-lite destroy g' 'the guest goes'
 like "$(part back)" '^Owner: the control domain' 'the function is the control domain'"'"'s again'
 like "$(part again)" 'there is no PCI function' 'disabled once more, it is gone'
@@ -154,7 +163,7 @@ works 'xl-lite pci-info 01:00.2' 'both are there'
 like "$(part 'by the kernel')" "$sum" 'the control domain'"'"'s own driver reads the disk through one'
 like "$(part 'by the kernel')" '^interrupts [1-9][0-9]' 'by interrupts'
 like "$(part off)" 'wrote 0, 0 now' 'and disables them'
-works 'xl-lite audit' 'the audit is clean at the end' 3
+works 'xl-lite audit' 'the audit is clean at the end' 4
 unlike "$(cat "$serial")" "$kernel_complaints" 'no complaint of the control domain'"'"'s kernel'
 [ "$tests_failed" -eq 0 ] || diag "$out"
 done_testing

@@ -752,7 +752,9 @@ static void test_pf_stays(void **state)
     with_vfs();
     REFUSED(NIC, group, PF_HAS_VFS);
     refused(&out, XENLITE_PCI_STAGE_group, DENY_PT_PF_HAS_VFS);
+    rig_dev(NIC)->owner = NULL;
     assert_int_equal(pci_remove(NIC), -EBUSY);
+    rig_dev(NIC)->owner = control_domain;
     rig_dev(VF0)->owner = rig_dev(VF1)->owner = NULL;
     assert_int_equal(pci_remove(VF0), 0);
     REFUSED(NIC, group, PF_HAS_VFS);

@@ -397,6 +397,9 @@ static void test_in_use(void **state)
     assert_int_equal(claim(0), 0);
     assert_int_equal(claim(1), 0);
     dev = pci_find(VF(1));
+    dev->held = true; /* on its way */
+    check_fixed();
+    dev->held = false;
     assert_int_equal(vpci_remove_device(SIM_DOMAIN, VF(1)), 0);
     dev->owner = guest;
     check_fixed();
