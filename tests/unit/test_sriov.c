@@ -542,11 +542,11 @@ int main(void)
 #define TEST(fn)      cmocka_unit_test_setup_teardown(fn, setup_booted, teardown)
 #define TEST_COLD(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_claims),        TEST(test_numbers),
-        TEST(test_identity),      TEST(test_bars),
-        TEST(test_forbidden_bar), TEST(test_sizing),
-        TEST_COLD(test_on_at_boot), TEST_COLD(test_broken_capability),
-        TEST(test_in_use),        TEST(test_own),
+        TEST(test_claims),           TEST(test_numbers),
+        TEST(test_identity),         TEST(test_bars),
+        TEST(test_forbidden_bar),    TEST(test_sizing),
+        TEST_COLD(test_on_at_boot),  TEST_COLD(test_broken_capability),
+        TEST(test_in_use),           TEST(test_own),
         TEST(test_msix_after_reset), TEST_COLD(test_guest),
     };
 

@@ -19,6 +19,11 @@ tests_unit_test_passthrough_SOURCES = tests/unit/test_passthrough.c $(pt_test_so
 tests_unit_test_passthrough_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_passthrough_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/test_vf_move
+tests_unit_test_vf_move_SOURCES = tests/unit/test_vf_move.c $(pt_test_sources)
+tests_unit_test_vf_move_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_vf_move_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_vintx
 tests_unit_test_vintx_SOURCES = tests/unit/test_vintx.c xen-lite/vdev/vintx.c $(pt_test_sources)
 tests_unit_test_vintx_CFLAGS = $(UNIT_CFLAGS)

@@ -182,10 +182,11 @@ int vpci_sriov_init(struct vpci_dev *vd)
     if (!rc)
         rc = add(vd, pdev->cap_pcie + PCI_EXP_DEVCTL, 2, "pcie-control", devctl_write);
     if (!rc && pdev->cap_pm)
-        rc = vpci_add_reg(vd, &(struct vpci_reg){ .offset = (uint16_t)(pdev->cap_pm + PCI_PM_CONTROL),
-                                                  .size = 2,
-                                                  .rw1c = PCI_PM_PME_STATUS,
-                                                  .write = power_write,
-                                                  .name = "power-control" });
+        rc = vpci_add_reg(vd,
+                          &(struct vpci_reg){ .offset = (uint16_t)(pdev->cap_pm + PCI_PM_CONTROL),
+                                              .size = 2,
+                                              .rw1c = PCI_PM_PME_STATUS,
+                                              .write = power_write,
+                                              .name = "power-control" });
     return rc;
 }
