@@ -186,12 +186,15 @@ static void print_verdict(const struct xenlite_pci_info *info)
 
 static void print_text(const struct xenlite_pci_info *info)
 {
-    char bdf[PCI_BDF_TEXT];
+    const bool is_virtual = (info->flags & XENLITE_PCI_IS_VIRTUAL) != 0;
+    char bdf[PCI_BDF_TEXT], physfn[PCI_BDF_TEXT] = "";
 
     pci_bdf_format(info->sbdf, bdf);
-    printf("%s: %s %04x:%04x (class %06x)%s\n", bdf, class_words(info->class_rev), info->vendor,
-           info->device, info->class_rev >> 8,
-           (info->flags & XENLITE_PCI_IS_VIRTUAL) != 0 ? ", a virtual function" : "");
+    if (is_virtual)
+        pci_bdf_format(info->physfn, physfn);
+    printf("%s: %s %04x:%04x (class %06x)%s%s\n", bdf, class_words(info->class_rev), info->vendor,
+           info->device, info->class_rev >> 8, is_virtual ? ", a virtual function of " : "",
+           physfn);
     print_verdict(info);
     print_owner(info);
     print_group(info);
@@ -262,6 +265,10 @@ static void print_json(const struct xenlite_pci_info *info)
     add_text(o, "id", text);
     snprintf(text, sizeof(text), "%06x", info->class_rev >> 8);
     add_text(o, "class", text);
+    if ((info->flags & XENLITE_PCI_IS_VIRTUAL) != 0) {
+        pci_bdf_format(info->physfn, text);
+        add_text(o, "physical_function", text);
+    }
     add_int(o, "owner", info->owner);
     if (info->owner == 0 && pci_driver(info->sbdf, text)) {
         add_text(o, "driver", text);

@@ -223,6 +223,7 @@ static void remember(uint32_t sbdf, const char *driver)
 int pci_make_assignable(uint32_t sbdf)
 {
     char bdf[PCI_BDF_TEXT], driver[PCI_DRIVER_MAX];
+    struct xenlite_pci_info info;
     const char *stub;
 
     pci_bdf_format(sbdf, bdf);
@@ -231,6 +232,11 @@ int pci_make_assignable(uint32_t sbdf)
     }
     if (pci_driver_is_stub(driver)) {
         return 0;
+    }
+    if (xl_open() == 0 && xenlite_pci_info(xl.xch, sbdf, &info) == 0 && info.nr_vfs > 0) {
+        return xl_error("%s has %u virtual functions, which its driver keeps alive: 'echo 0 "
+                        ">/sys/bus/pci/devices/%s/sriov_numvfs' first",
+                        bdf, info.nr_vfs, bdf);
     }
     stub = find_stub();
     if (stub == NULL) {
@@ -358,6 +364,12 @@ struct json_object *pci_obstacles(const struct xenlite_pci_info *info, bool grou
         add(array, "It is a bridge: what lies behind it can be given away, it cannot.");
     }
     add_owner(array, info, bdf, now);
+    if (info->nr_vfs > 0 && now) {
+        add(array,
+            "It has %u virtual functions, which depend on it: end them with 'echo 0 "
+            ">/sys/bus/pci/devices/%s/sriov_numvfs' first.",
+            info->nr_vfs, bdf);
+    }
     if ((info->flags & XENLITE_PCI_TRANSLATED) == 0) {
         add(array, "No IOMMU translates its DMA, so it could reach all memory: switch the IOMMU on "
                    "in the firmware.");

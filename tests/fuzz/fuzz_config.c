@@ -200,7 +200,7 @@ static void event(void)
             f->config[PCI_REG_COMMAND] = 0; /* the part of a reset that matters most */
         break;
     case 2:
-        vpci_physdev_add(SIM_DOMAIN, f->sbdf, take(1));
+        vpci_physdev_add(SIM_DOMAIN, f->sbdf, take(1), take(2));
         break;
     case 3:
         vpci_physdev_remove(SIM_DOMAIN, f->sbdf);

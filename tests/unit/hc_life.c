@@ -289,6 +289,12 @@ bool pt_enter(void)
     return true;
 }
 
+bool pt_moving(const struct pci_dev *pdev)
+{
+    (void)pdev;
+    return false;
+}
+
 void pt_leave(void)
 {
 }

@@ -583,8 +583,9 @@ bool iommu_enabled(void)
 
 #define WEAK __attribute__((weak))
 
-WEAK int vpci_physdev_add(struct domain *d, uint32_t sbdf, uint32_t flags)
+WEAK int vpci_physdev_add(struct domain *d, uint32_t sbdf, uint32_t flags, uint32_t physfn)
 {
+    (void)physfn;
     (void)d;
     (void)sbdf;
     (void)flags;

@@ -285,6 +285,46 @@ void rig_msix(struct rig_fn *f, unsigned nr, uint32_t table, uint32_t pba)
     rig_set(f, pos + PCI_MSIX_PBA, 4, pba);
 }
 
+static void add_vf(const struct rig_fn *pf, unsigned n)
+{
+    struct rig_fn *f = rig_add(PCI_BUS(pf->sbdf), PCI_DEV(pf->sbdf), PCI_FN(pf->sbdf) + 1 + n);
+
+    rig_set(f, PCI_REG_VENDOR, 4, ~0u);
+    rig_set(f, PCI_REG_BAR0, 4, 0);
+    writable(f, PCI_REG_BAR0, 4, 0);
+    writable(f, PCI_REG_COMMAND, 2, 0x0545);
+    rig_express(f, PCIE_ENDPOINT, true);
+}
+
+void rig_sriov(struct rig_fn *f, unsigned nr)
+{
+    unsigned pos = f->ecap_end;
+
+    rig_set(f, pos, 4, 0x00010000 | PCI_EXT_CAP_SRIOV);
+    rig_set(f, pos + PCI_SRIOV_CONTROL, 2, PCI_SRIOV_VFE | PCI_SRIOV_MSE);
+    rig_set(f, pos + PCI_SRIOV_TOTAL_VFS, 2, nr);
+    rig_set(f, pos + PCI_SRIOV_NUM_VFS, 2, nr);
+    rig_set(f, pos + PCI_SRIOV_OFFSET, 2, 1);
+    rig_set(f, pos + PCI_SRIOV_STRIDE, 2, 1);
+    rig_set(f, pos + PCI_SRIOV_VF_DEVICE, 2, 0x11e9);
+    rig_set(f, pos + PCI_SRIOV_BAR0, 4, 0xf1000000);
+    writable(f, pos + PCI_SRIOV_BAR0, 4, 0xfffff000);
+    f->ecap_end += PCI_SRIOV_LEN;
+    for (unsigned n = 0; n < nr; n++)
+        add_vf(f, n);
+}
+
+void rig_find_vfs(uint32_t physfn, unsigned nr)
+{
+    struct pci_dev *dev;
+
+    for (unsigned n = 0; n < nr; n++) {
+        if (pci_add(physfn + 1 + n, &dev) || !dev->physfn)
+            abort();
+        dev->owner = control_domain;
+    }
+}
+
 static int give(struct pci_dev *dev, void *arg)
 {
     (void)arg;
@@ -346,19 +386,20 @@ void rig_begin(void)
     rig_domain(0, false);
 }
 
-static int first(struct pci_dev *dev, void *arg)
+/* Virtual functions go before their physical ones, which are older. */
+static int last(struct pci_dev *dev, void *arg)
 {
     *(uint32_t *)arg = dev->sbdf;
     dev->owner = NULL;
-    return 1;
+    return 0;
 }
 
 void rig_end(void)
 {
     uint32_t sbdf;
 
-    while (pci_for_each(first, &sbdf))
-        if (pci_remove(sbdf))
+    while (pci_nr_devices())
+        if (pci_for_each(last, &sbdf) || pci_remove(sbdf))
             abort();
     for (unsigned i = 0; i < ARRAY_SIZE(domains); i++) {
         ASSERT(!domains[i] || (domains[i]->refs == 1 && list_empty(&domains[i]->pt.functions)));

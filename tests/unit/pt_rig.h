@@ -41,6 +41,10 @@ void rig_acs(struct rig_fn *f, bool on);
 void rig_pm(struct rig_fn *f, bool soft_reset);
 void rig_af(struct rig_fn *f);
 void rig_msix(struct rig_fn *f, unsigned nr, uint32_t table, uint32_t pba);
+/* `nr` virtual functions of f right behind it, enabled, with a BAR of 4 KiB and a reset. They are there after rig_find_vfs(). */
+void rig_sriov(struct rig_fn *f, unsigned nr);
+/* Finds them, and gives them to the control domain. */
+void rig_find_vfs(uint32_t physfn, unsigned nr);
 uint32_t rig_get(const struct rig_fn *f, unsigned reg, unsigned size);
 void rig_set(struct rig_fn *f, unsigned reg, unsigned size, uint32_t val);
 void rig_multi(struct rig_fn *f);

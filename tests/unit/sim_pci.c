@@ -448,10 +448,11 @@ void sim_reset(void)
         abort();
 }
 
+/* The youngest: virtual functions go before their physical ones. */
 static int collect(struct pci_dev *dev, void *arg)
 {
     *(uint32_t *)arg = dev->sbdf;
-    return 1;
+    return 0;
 }
 
 static int count_region(const struct trap_region *r, void *arg)
@@ -468,8 +469,10 @@ void sim_finish(void)
 
     vpci_destroy(&sim_vpci);
     sim_ioreq_finish();
-    while (pci_for_each(collect, &sbdf))
+    while (pci_nr_devices()) {
+        pci_for_each(collect, &sbdf);
         ASSERT(!pci_remove(sbdf));
+    }
     ASSERT(!sim_nr_mapped());
     ASSERT(!sim_girqs_used);
     trap_for_each(&sim_traps, TRAP_MMIO, count_region, &regions);

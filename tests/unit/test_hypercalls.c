@@ -30,12 +30,13 @@ static struct vcpu *v0, *v1;
 
 /* ---- what the handlers call further out ---- */
 
-static uint32_t pci_sbdf, pci_flags, ecam_calls;
+static uint32_t pci_sbdf, pci_flags, pci_physfn, ecam_calls;
 static bool pci_removed, preempt;
 
-int vpci_physdev_add(struct domain *d, uint32_t sbdf, uint32_t flags)
+int vpci_physdev_add(struct domain *d, uint32_t sbdf, uint32_t flags, uint32_t physfn)
 {
     (void)d;
+    pci_physfn = physfn;
     pci_sbdf = sbdf;
     pci_flags = flags;
     return 0;
@@ -431,10 +432,12 @@ static void test_physdev(void **state)
 {
     struct physdev_pci_mmcfg_reserved m = { .address = 0xb0000000, .end_bus = 255, .flags = 1 };
     struct physdev_pci_device_add a = {
-        .seg = 1, .bus = 2, .devfn = 0x18, .flags = XEN_PCI_DEV_EXTFN
+        .seg = 1, .bus = 2, .devfn = 0x18, .flags = XEN_PCI_DEV_EXTFN, .physfn = { .bus = 1, .devfn = 9 }
     };
     struct physdev_pci_device r = { .seg = 1, .bus = 2, .devfn = 0x18 };
-    struct physdev_manage_pci_ext ext = { .bus = 3, .devfn = 8, .is_virtfn = 1 };
+    struct physdev_manage_pci_ext ext = {
+        .bus = 3, .devfn = 8, .is_virtfn = 1, .physfn = { .bus = 2, .devfn = 7 }
+    };
 
     (void)state;
     assert_int_equal(hc_call(do_physdev_op, v0, PHYSDEVOP_pci_mmcfg_reserved, &m, sizeof(m)), 0);
@@ -447,12 +450,14 @@ static void test_physdev(void **state)
     assert_int_equal(hc_call(do_physdev_op, v0, PHYSDEVOP_pci_device_add, &a, sizeof(a)), 0);
     assert_int_equal(pci_sbdf, 0x10218);
     assert_int_equal(pci_flags, XEN_PCI_DEV_EXTFN);
+    assert_int_equal(pci_physfn, 0x10109);
     assert_int_equal(hc_call(do_physdev_op, v0, PHYSDEVOP_pci_device_remove, &r, sizeof(r)), 0);
     assert_true(pci_removed);
     assert_int_equal(hc_call(do_physdev_op, v0, PHYSDEVOP_manage_pci_add_ext, &ext, sizeof(ext)),
                      0);
     assert_int_equal(pci_sbdf, 0x308);
     assert_int_equal(pci_flags, XEN_PCI_DEV_VIRTFN);
+    assert_int_equal(pci_physfn, 0x207);
     ext.is_extfn = 2;
     assert_int_equal(hc_call(do_physdev_op, v0, PHYSDEVOP_manage_pci_add_ext, &ext, sizeof(ext)),
                      -EINVAL);

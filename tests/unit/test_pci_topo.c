@@ -171,6 +171,44 @@ static void test_functions(void **state)
     assert_int_equal(group_size(F(0, 2, 0)), 1);
 }
 
+/* Made for being apart: without the capability they are believed to be, with it only if it is on. */
+static void test_virtual_functions(void **state)
+{
+    struct rig_fn *port = rig_bridge(0, 1, 0, 1, 1), *pf = rig_add(1, 0, 0), *vf;
+    uint32_t via;
+
+    (void)state;
+    rig_express(port, PCIE_ROOT_PORT, false);
+    rig_acs(port, true);
+    rig_express(pf, PCIE_ENDPOINT, true);
+    rig_sriov(pf, 3);
+    vf = rig_of(F(1, 0, 2));
+    rig_acs(vf, false);
+    rig_boot();
+    rig_find_vfs(F(1, 0, 0), 3);
+    assert_int_equal(group_size(F(1, 0, 1)), 1);
+    assert_int_equal(group_size(F(1, 0, 3)), 1);
+    assert_true(together(F(1, 0, 0), F(1, 0, 2)));
+    assert_int_equal(why(F(1, 0, 2), &via), PCI_GROUP_MULTIFUNCTION);
+    pci_enable_acs(rig_dev(F(1, 0, 2)));
+    assert_int_equal(group_size(F(1, 0, 2)), 1);
+    assert_int_equal(group_size(F(1, 0, 0)), 1);
+}
+
+/* A port without access control joins them all the same. */
+static void test_virtual_functions_without_acs(void **state)
+{
+    struct rig_fn *port = rig_bridge(0, 1, 0, 1, 1), *pf = rig_add(1, 0, 0);
+
+    (void)state;
+    rig_express(port, PCIE_ROOT_PORT, false);
+    rig_express(pf, PCIE_ENDPOINT, true);
+    rig_sriov(pf, 2);
+    rig_boot();
+    rig_find_vfs(F(1, 0, 0), 2);
+    assert_int_equal(group_size(F(1, 0, 1)), 4);
+}
+
 /* Ports that are functions of one device and have no access control: all behind them is one group. */
 static void test_ports_of_one_device(void **state)
 {
@@ -314,7 +352,8 @@ int main(void)
         T(test_root_bus),       T(test_root_port),
         T(test_switch_with_acs), T(test_switch_without_acs),
         T(test_switch_half),    T(test_acs_off),
-        T(test_functions),      T(test_ports_of_one_device),
+        T(test_functions), T(test_virtual_functions),
+        T(test_virtual_functions_without_acs),      T(test_ports_of_one_device),
         T(test_conventional),   T(test_requesters),
         T(test_old_bridge),     T(test_first_on_bus),
         T(test_many_bridges),   T(test_garbage),

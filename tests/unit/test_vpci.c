@@ -580,18 +580,18 @@ static void test_hot_plug(void **state)
     disk->present = false;
     sim_boot();
     assert_int_equal(cfg_read(DISK, 0, 4), 0xffffffff);
-    assert_int_equal(vpci_physdev_add(SIM_DOMAIN, DISK, 0), -ENODEV);
+    assert_int_equal(vpci_physdev_add(SIM_DOMAIN, DISK, 0, 0), -ENODEV);
     disk->present = true;
     assert_int_equal(cfg_read(DISK, 0, 4), 0x00101b36);
     sim_found_fails = true;
-    assert_int_equal(vpci_physdev_add(SIM_DOMAIN, DISK, 0), -EIO);
+    assert_int_equal(vpci_physdev_add(SIM_DOMAIN, DISK, 0, 0), -EIO);
     assert_null(vpci_find(&sim_vpci, DISK));
     sim_found_fails = false;
     /* A write before the announcement finds it, too: the kernel sizes BARs first. */
     cfg_write(DISK, 0x10, 4, ~0u);
     assert_int_equal(cfg_read(DISK, 0x10, 4), 0xffffc004);
     assert_int_equal(sim_found, 1);
-    assert_int_equal(vpci_physdev_add(SIM_DOMAIN, DISK, 0), 0);
+    assert_int_equal(vpci_physdev_add(SIM_DOMAIN, DISK, 0, 0), 0);
     assert_int_equal(sim_found, 1);
     cfg_write(DISK, 0x10, 4, MMIO(46));
     cfg_write(DISK, 4, 2, 2);
@@ -600,7 +600,7 @@ static void test_hot_plug(void **state)
     assert_int_equal(sim_gone, 1);
     assert_int_equal(sim_nr_mapped(), 0);
     assert_int_equal(vpci_physdev_remove(SIM_DOMAIN, DISK), -ENODEV);
-    assert_int_equal(vpci_physdev_add(SIM_DOMAIN, PCI_SBDF(0, 9, 0, 0), 2), -EOPNOTSUPP);
+    assert_int_equal(vpci_physdev_add(SIM_DOMAIN, PCI_SBDF(0, 9, 0, 0), 2, DISK), -EINVAL);
 }
 
 static void test_ownership(void **state)

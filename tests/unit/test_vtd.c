@@ -397,6 +397,38 @@ static void test_flush_width(void **state)
     assert_int_equal(dom0.io.flush_domains, 1);
 }
 
+static uint32_t scope_of(uint32_t sbdf)
+{
+    return sbdf == DEV_C_VF ? DEV_C : sbdf;
+}
+
+/* The tables name the physical function; its virtual ones are the same unit's. */
+static void test_virtual_function(void **state)
+{
+    static const struct iommu_hooks hooks = { .scope_of = scope_of };
+    struct vtd_model m[2] = { rig_qemu(48), rig_qemu(39) };
+
+    (void)state;
+    rig_up(m, 2);
+    assert_int_equal(iommu_unit_for(DEV_C), 0);
+    assert_int_equal(iommu_unit_for(DEV_C_VF), 1);
+    iommu_set_hooks(&hooks);
+    assert_int_equal(iommu_unit_for(DEV_C_VF), 0);
+    assert_int_equal(iommu_unit_for(DEV_A), 1);
+    rig_domain_init(&dom0, 0);
+    rig_domain_init(&dom1, 1);
+    rig_pte(&dom0, 5, 50, 0, 3);
+    rig_pte(&dom1, 5, 51, 0, 3);
+    assert_int_equal(iommu_attach(&dom0.io, DEV_C), 0);
+    assert_int_equal(iommu_attach(&dom1.io, DEV_C_VF), 0);
+    rig_reaches(DEV_C, 5, true, 50);
+    rig_reaches(DEV_C_VF, 5, true, 51);
+    assert_int_equal(iommu_detach(DEV_C_VF), 0);
+    rig_refused(DEV_C_VF, 5, true, 2); /* no context entry */
+    rig_reaches(DEV_C, 5, true, 50);
+    rig_check();
+}
+
 static void test_flush_units(void **state)
 {
     struct vtd_model m[2] = { rig_qemu(48), rig_qemu(39) };
@@ -632,7 +664,7 @@ int main(void)
         cmocka_unit_test(test_forgotten),   cmocka_unit_test(test_flush_width),
         cmocka_unit_test(test_flush_units), cmocka_unit_test(test_queue_wrap),
         cmocka_unit_test(test_timeouts),    cmocka_unit_test(test_stuck_start),
-        cmocka_unit_test(test_aliases),
+        cmocka_unit_test(test_aliases),     cmocka_unit_test(test_virtual_function),
     };
 
     return cmocka_run_group_tests(tests, NULL, teardown);

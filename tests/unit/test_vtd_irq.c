@@ -392,7 +392,7 @@ static void late_fault(const struct iommu_fault *f)
 
 static void test_late_records(void **state)
 {
-    static const struct iommu_hooks hooks = { late_fault, NULL };
+    static const struct iommu_hooks hooks = { .fault = late_fault };
     struct vtd_model m = rig_qemu(39);
     struct iommu_dev_info dev;
 
@@ -527,7 +527,7 @@ static void flood(const struct iommu_fault *f)
 
 static void test_flood(void **state)
 {
-    static const struct iommu_hooks hooks = { flood, NULL }, quiet = { NULL, NULL };
+    static const struct iommu_hooks hooks = { .fault = flood }, quiet = { .fault = NULL };
     struct vtd_model m = rig_qemu(39);
     struct iommu_unit_info info;
 

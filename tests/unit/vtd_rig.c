@@ -205,7 +205,7 @@ static void hook_quarantined(uint32_t sbdf, const char *why)
 
 int rig_start(const struct vtd_model *units, unsigned nr, const struct iommu_options *opt)
 {
-    static const struct iommu_hooks hooks = { hook_fault, hook_quarantined };
+    static const struct iommu_hooks hooks = { .fault = hook_fault, .quarantined = hook_quarantined };
     uint8_t table[256];
     int err;
 
@@ -243,7 +243,7 @@ void rig_check(void)
 
 struct vtd_model *rig_unit_of(uint16_t sid)
 {
-    return &rig_model[rig_nr > 1 && sid == DEV_C];
+    return &rig_model[rig_nr > 1 && (sid == DEV_C || sid == DEV_C_VF)];
 }
 
 /* ---- page tables ---- */

@@ -21,6 +21,7 @@
 #define DEV_A      0x0018u /* 00:03.0, unit 0, has an RMRR */
 #define DEV_B      0x0120u /* 01:04.0, unit 0 */
 #define DEV_C      0x0080u /* 00:10.0, unit 1 */
+#define DEV_C_VF   0x0181u /* 01:10.1, a virtual function of it */
 #define SID_IOAPIC 0xff00u
 #define SID_HPET   0xff08u
 

@@ -195,7 +195,14 @@ static void cut_off(uint32_t sbdf, const char *why)
     pr_warn(PCI_FMT " is quarantined: %s", PCI_ARG(sbdf), why);
 }
 
-static const struct iommu_hooks iommu_hooks = { .quarantined = cut_off };
+static uint32_t scope_of(uint32_t sbdf)
+{
+    const struct pci_dev *dev = pci_find(sbdf);
+
+    return dev && dev->physfn ? dev->physfn->sbdf : sbdf;
+}
+
+static const struct iommu_hooks iommu_hooks = { .quarantined = cut_off, .scope_of = scope_of };
 
 static void reserve_units(void)
 {

@@ -7,7 +7,7 @@ hv_sources += xen-lite/domain/domain.c xen-lite/domain/destroy.c xen-lite/domain
 
 # Groups, resets and hand-overs, on simulated buses.
 pt_test_sources = tests/unit/pt_rig.c tests/unit/pt_rig.h $(pci_move_logic) \
-	xen-lite/vdev/pci.c xen-lite/vdev/pci_probe.c xen-lite/domain/passthrough.c \
+	xen-lite/vdev/pci.c xen-lite/vdev/pci_probe.c xen-lite/vdev/pci_sriov.c xen-lite/domain/passthrough.c \
 	xen-lite/domain/pt_check.c xen-lite/domain/pt_move.c xen-lite/domain/pt_info.c \
 	xen-lite/trap/trap.c xen-lite/trap/reclaim.c xen-lite/trap/record.c xen-lite/trap/rules.c
 
@@ -16,6 +16,11 @@ tests_unit_test_pci_topo_SOURCES = tests/unit/test_pci_topo.c $(pt_test_sources)
 tests_unit_test_pci_topo_LDADD = $(UNIT_LIBS)
 tests_unit_test_passthrough_SOURCES = tests/unit/test_passthrough.c $(pt_test_sources)
 tests_unit_test_passthrough_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_vf_move
+tests_unit_test_vf_move_SOURCES = tests/unit/test_vf_move.c $(pt_test_sources)
+tests_unit_test_vf_move_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_vf_move_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_vintx
 tests_unit_test_vintx_SOURCES = tests/unit/test_vintx.c xen-lite/vdev/vintx.c $(pt_test_sources)

@@ -7,6 +7,7 @@
 #include "domain/passthrough.h"
 #include "lib/errno.h"
 #include "mm/heap.h"
+#include "vdev/pci_sriov.h"
 #include "vdev/vroot.h"
 
 #define KNOWN_FLAGS                                                                                \
@@ -82,7 +83,7 @@ static int check_exists(struct pt_job *j, const struct pci_topology *t)
     struct pci_dev *pdev = pci_find(j->req.sbdf);
 
     (void)t;
-    if (!pdev || pci_conf_read(pdev->sbdf, PCI_REG_VENDOR, 4) == ~0u)
+    if (!pdev || pci_identity(pdev) == ~0u)
         return REFUSE(j, exists, ABSENT, j->req.sbdf, 0, 0);
     j->item[0].pdev = pdev;
     j->nr = 1;
@@ -197,6 +198,26 @@ static int check_group(struct pt_job *j, const struct pci_topology *t)
     return 0;
 }
 
+/*
+ * Virtual functions last as long as their physical one keeps them enabled, and only the control domain's is kept from ending
+ * them behind a guest's back.
+ */
+static int check_virtual(struct pt_job *j, const struct pci_topology *t)
+{
+    (void)t;
+    for (unsigned i = 0; i < j->nr; i++) {
+        const struct pci_dev *pdev = j->item[i].pdev, *pf = pdev->physfn;
+        struct pci_dev *vf;
+        unsigned nr = pci_vfs_known(pdev, &vf);
+
+        if (nr)
+            return REFUSE(j, group, PF_HAS_VFS, pdev->sbdf, nr, vf->sbdf);
+        if (pf && (!pf->owner || !pf->owner->control || !pci_decodes(pdev)))
+            return REFUSE(j, group, VF_OFF, pdev->sbdf, pf->sbdf, 0);
+    }
+    return 0;
+}
+
 /* Between the control domain and nobody a group may be divided: nobody's functions do nothing. */
 static int collect_own(struct pt_job *j, const struct pci_topology *t)
 {
@@ -295,16 +316,6 @@ static int check_width(struct pt_job *j, const struct pci_topology *t)
     return 0;
 }
 
-/* Where a memory BAR is now, asked of the hardware. */
-static uint64_t bar_address(const struct pci_dev *pdev, unsigned i)
-{
-    uint64_t addr = pci_conf_read(pdev->sbdf, PCI_REG_BAR0 + i * 4, 4) & PCI_BAR_MEM_MASK;
-
-    if (pdev->bar[i].kind == PCI_BAR_MEM64)
-        addr |= (uint64_t)pci_conf_read(pdev->sbdf, PCI_REG_BAR0 + i * 4 + 4, 4) << 32;
-    return addr;
-}
-
 static bool moves(const struct pt_job *j, const struct pci_dev *pdev)
 {
     for (unsigned i = 0; i < j->nr; i++)
@@ -339,7 +350,7 @@ static int check_bar(struct pt_job *j, const struct pci_topology *t, const struc
 
     if (!pci_bar_is_memory(bar))
         return 0;
-    addr = bar_address(pdev, i);
+    addr = pci_bar_address(pdev, i);
     if (!addr || addr + bar->size - 1 < addr)
         return REFUSE(j, bars, BAR_UNPLACED, pdev->sbdf, i, bar->size);
     if (pci_reserved(addr & PAGE_MASK, (addr + bar->size - 1) | (PAGE_SIZE - 1)))
@@ -409,12 +420,12 @@ static int check_slot(struct pt_job *j, const struct pci_topology *t)
 /* ---- all of them ---- */
 
 static const check_fn guest_attach[] = {
-    check_arguments, check_domain, check_exists, check_kind,       check_owner, check_group, check_reserved,
-    check_iommu,     check_width,  check_bars,   check_interrupts, check_reset, check_slot,
+    check_arguments, check_domain, check_exists, check_kind,       check_owner, check_group, check_virtual,
+    check_reserved,  check_iommu,  check_width,  check_bars,       check_interrupts, check_reset, check_slot,
 };
 
 static const check_fn anybody[] = {
-    check_arguments, check_exists, check_kind, check_owner,      check_group,
+    check_arguments, check_exists, check_kind, check_owner,      check_group, check_virtual,
     check_reserved,  check_iommu,  check_bars, check_interrupts, check_reset,
 };
 
@@ -428,7 +439,7 @@ static const check_fn detach[] = {
 };
 
 static const check_fn control_detach[] = {
-    check_arguments, check_domain, check_exists, check_kind, check_has, collect_own,
+    check_arguments, check_domain, check_exists, check_kind, check_has, collect_own, check_virtual,
 };
 
 /* What the checks found becomes what the moves need. */

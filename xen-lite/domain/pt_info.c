@@ -7,6 +7,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "mm/heap.h"
+#include "vdev/pci_sriov.h"
 #include "vdev/vintx.h"
 
 _Static_assert((unsigned)XENLITE_PCI_RESET_flr == PCI_RESET_FLR &&
@@ -51,7 +52,8 @@ static uint32_t flags_of(const struct pci_dev *pdev)
     const struct pt_function *f = pdev->owner ? pt_function_of(pdev->owner, pdev) : NULL;
 
     flags |= pt_is_endpoint(pdev) ? 0 : XENLITE_PCI_IS_BRIDGE;
-    flags |= cmd & PCI_COMMAND_MEMORY ? XENLITE_PCI_DECODES : 0;
+    flags |= pci_decodes(pdev) ? XENLITE_PCI_DECODES : 0;
+    flags |= pdev->physfn ? XENLITE_PCI_IS_VIRTUAL : 0;
     flags |= cmd & PCI_COMMAND_MASTER ? XENLITE_PCI_MASTERS : 0;
     flags |= pt_moving(pdev) ? XENLITE_PCI_MOVING : 0;
     flags |= f && f->permissive ? XENLITE_PCI_IS_PERMISSIVE : 0;
@@ -108,13 +110,15 @@ static void put_identity(const struct pci_dev *pdev, struct xenlite_pci_info *ou
     out->subvendor = (uint16_t)subsystem;
     out->subdevice = (uint16_t)(subsystem >> 16);
     out->class_rev = pdev->class_rev;
+    out->physfn = pdev->physfn ? pdev->physfn->sbdf : ~0u;
+    out->nr_vfs = pci_vfs_known(pdev, NULL);
     out->owner = pt_owner(pdev);
     out->flags = flags_of(pdev);
     out->slot = f ? f->slot : 0;
     out->fn = f ? f->fn : 0;
     out->header = pdev->header;
     out->pcie_type = pdev->pcie_type;
-    out->intx_pin = (uint8_t)pci_conf_read(pdev->sbdf, PCI_REG_INT_PIN, 1);
+    out->intx_pin = (uint8_t)pci_intx_pin(pdev);
     out->intx_gsi = vintx_gsi(pdev, &raised);
 }
 

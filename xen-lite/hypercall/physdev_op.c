@@ -45,12 +45,14 @@ static long device_add(struct vcpu *v, uint64_t argp)
     /* The optional array behind it holds the proximity domain, which has no use here. */
     if (copy_from_guest(v, &arg, argp, offsetof(struct physdev_pci_device_add, optarr)))
         return -EFAULT;
-    return vpci_physdev_add(v->domain, sbdf_of(arg.seg, arg.bus, arg.devfn), arg.flags);
+    return vpci_physdev_add(v->domain, sbdf_of(arg.seg, arg.bus, arg.devfn), arg.flags,
+                            sbdf_of(arg.seg, arg.physfn.bus, arg.physfn.devfn));
 }
 
 /* Not while somebody looks at all functions, or is handing this one over. */
 static long remove_function(struct vcpu *v, uint32_t sbdf)
 {
+    struct pci_dev *pdev;
     long rc;
 
     vtime_end_nap(v);
@@ -58,7 +60,11 @@ static long remove_function(struct vcpu *v, uint32_t sbdf)
         vtime_nap(v, now_ns() + NS_PER_MS);
         return HYPERCALL_RESTART;
     }
-    rc = vpci_physdev_remove(v->domain, sbdf);
+    pdev = pci_find(sbdf);
+    if (pdev && pt_moving(pdev))
+        rc = -EBUSY;
+    else
+        rc = vpci_physdev_remove(v->domain, sbdf);
     pt_leave();
     return rc;
 }
@@ -79,7 +85,7 @@ static long manage_pci(struct vcpu *v, uint64_t argp, bool add)
 
     if (copy_from_guest(v, &arg, argp, sizeof(arg)))
         return -EFAULT;
-    return add ? vpci_physdev_add(v->domain, sbdf_of(0, arg.bus, arg.devfn), 0)
+    return add ? vpci_physdev_add(v->domain, sbdf_of(0, arg.bus, arg.devfn), 0, 0)
                : remove_function(v, sbdf_of(0, arg.bus, arg.devfn));
 }
 
@@ -94,7 +100,8 @@ static long manage_pci_add_ext(struct vcpu *v, uint64_t argp)
         return -EINVAL;
     flags |= arg.is_extfn ? XEN_PCI_DEV_EXTFN : 0;
     flags |= arg.is_virtfn ? XEN_PCI_DEV_VIRTFN : 0;
-    return vpci_physdev_add(v->domain, sbdf_of(0, arg.bus, arg.devfn), flags);
+    return vpci_physdev_add(v->domain, sbdf_of(0, arg.bus, arg.devfn), flags,
+                            sbdf_of(0, arg.physfn.bus, arg.physfn.devfn));
 }
 
 long do_physdev_op(struct vcpu *v, uint64_t cmd, uint64_t argp, uint64_t a3, uint64_t a4,

@@ -281,6 +281,8 @@ struct vtd_unit *iommu_unit_of(uint32_t sbdf)
 
     if (!iommu.ready)
         return NULL;
+    if (iommu.hooks.scope_of)
+        sbdf = iommu.hooks.scope_of(sbdf);
     unit = dmar_unit_for(&iommu.dmar, (uint16_t)(sbdf >> 16), (uint16_t)sbdf);
     return unit < 0 ? NULL : &iommu.unit[unit];
 }

@@ -266,6 +266,11 @@ struct iommu_hooks {
     void (*fault)(const struct iommu_fault *f);
     /* A device was quarantined: cut its bus mastering. No lock held. */
     void (*quarantined)(uint32_t sbdf, const char *why);
+    /*
+     * The function whose unit it is: a virtual function is in the scope of its physical one (VT-d 8.3), whose number the
+     * tables may name.  Itself otherwise.  Called with locks held: calls nothing here.  NULL: all are their own.
+     */
+    uint32_t (*scope_of)(uint32_t sbdf);
 };
 void iommu_set_hooks(const struct iommu_hooks *hooks);
 

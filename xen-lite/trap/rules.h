@@ -37,6 +37,10 @@
       "cannot either; move the card to another slot")                                              \
     X(PT_GROUP_LARGE, E2BIG, "its group has {a:u} functions and a guest's slot holds {b:u}; move " \
       "cards so that fewer share a bus")                                                           \
+    X(PT_PF_HAS_VFS, EBUSY, "it has {a:u} virtual functions, {b:f} among them, which depend on it; " \
+      "disable them first (echo 0 to its file sriov_numvfs)")                                      \
+    X(PT_VF_OFF, ENXIO, "{a:f}, whose virtual function it is, has it not enabled or is not the "   \
+      "control domain's; enable it there (a number to its file sriov_numvfs)")                     \
     X(PT_RMRR, EPERM, "firmware reserved memory {a} to {b} for its DMA and may use it at any "     \
       "time; turn off the firmware feature that does (legacy USB, management, graphics)")          \
     X(PT_NO_IOMMU, EOPNOTSUPP, "no IOMMU keeps its DMA from other memory; turn VT-d on in the "    \
@@ -86,7 +90,17 @@
     X(BAR_OVERLAP, EEXIST, "BAR at a, size b, is in the way of another BAR")                       \
     X(CONFIG_FILTERED, EPERM, "write of b to register a of a capability that guests do not have")  \
     X(BUS_RENUMBER, EBUSY, "bus numbers a of a bridge with known functions behind it kept")        \
-    X(VF_UNSUPPORTED, EOPNOTSUPP, "virtual functions cannot be added yet")                         \
+    X(VF_NOT_PHYSICAL, EINVAL, "virtual function of a, which has no SR-IOV capability")            \
+    X(VF_FOREIGN, EPERM, "virtual function of a, which is not the control domain's")               \
+    X(VF_DISABLED, ENXIO, "virtual function of a, which has none enabled")                         \
+    X(VF_NOT_ONE, EINVAL, "it is none of the b virtual functions that a has enabled")              \
+    X(VF_SILENT, ENODEV, "virtual function of a, number b, does not answer")                       \
+    X(VF_OWNED, EBUSY, "virtual function of a: not removed, because it is a guest's; detach it first") \
+    X(PF_HAS_VFS, EBUSY, "not removed before its a virtual functions, one of which is b")          \
+    X(SRIOV_IN_USE, EBUSY, "write of b to register a would end virtual functions that guests have; " \
+      "detach them first")                                                                         \
+    X(SRIOV_ON, EBUSY, "register a of the SR-IOV capability written with b while there are "       \
+      "virtual functions")                                                                         \
     X(MSI_BIND, EINVAL, "message with address a and data b cannot be delivered")                   \
     X(MSIX_ALIGN, EINVAL, "access at a of b bytes to an MSI-X table is not an aligned dword")      \
     X(MMIO_NOBODY, ENXIO, "access at a of b bytes beside an interrupt table, in nobody's BAR")     \

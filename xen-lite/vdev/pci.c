@@ -11,6 +11,7 @@
 #include "mm/map.h"
 #include "trap/trap.h"
 #include "vdev/pci_probe.h"
+#include "vdev/pci_sriov.h"
 
 #define MAX_RESERVED 256
 #define MAX_ROOTS    32
@@ -157,13 +158,26 @@ bool pci_bus_in_use(uint16_t seg, uint8_t bus)
     return used;
 }
 
+/* The function that has a virtual one at `sbdf` now; NULL: none. */
+static struct pci_dev *physfn_locked(uint32_t sbdf)
+{
+    struct pci_dev *dev;
+
+    list_for_each_entry (dev, &devices, link)
+        if (dev->cap_sriov && pci_vf_index(dev, sbdf) >= 0)
+            return dev;
+    return NULL;
+}
+
 static int add_locked(uint32_t sbdf, struct pci_dev **out)
 {
-    struct pci_dev *dev = find_locked(sbdf);
+    struct pci_dev *dev = find_locked(sbdf), *physfn;
     int rc;
 
     if (!dev) {
-        if (!pci_present(sbdf))
+        physfn = physfn_locked(sbdf);
+        /* Virtual functions show no vendor (PCIe 5.0, 9.3.4.1.1). */
+        if (!physfn && !pci_present(sbdf))
             return -ENODEV;
         if (nr_devices >= PCI_MAX_DEVICES)
             return -ENOSPC;
@@ -171,6 +185,7 @@ static int add_locked(uint32_t sbdf, struct pci_dev **out)
         if (!dev)
             return -ENOMEM;
         dev->sbdf = sbdf;
+        dev->physfn = physfn;
         rc = pci_probe(dev);
         if (rc) {
             trap_defer_free(dev);
@@ -194,6 +209,17 @@ int pci_add(uint32_t sbdf, struct pci_dev **out)
     return rc;
 }
 
+/* Of those that are known. */
+static bool has_vfs_locked(const struct pci_dev *physfn)
+{
+    struct pci_dev *dev;
+
+    list_for_each_entry (dev, &devices, link)
+        if (dev->physfn == physfn)
+            return true;
+    return false;
+}
+
 int pci_remove(uint32_t sbdf)
 {
     struct pci_dev *dev;
@@ -203,7 +229,7 @@ int pci_remove(uint32_t sbdf)
     dev = find_locked(sbdf);
     if (!dev) {
         rc = -ENODEV;
-    } else if (dev->owner) {
+    } else if (dev->owner || has_vfs_locked(dev)) {
         rc = -EBUSY;
     } else {
         list_del(&dev->link);
@@ -322,6 +348,8 @@ uint32_t pci_command_read(struct pci_dev *dev)
 {
     uint32_t val = pci_conf_read(dev->sbdf, PCI_REG_COMMAND, 2);
 
+    if (dev->physfn)
+        val &= ~(uint32_t)PCI_COMMAND_MEMORY;
     if (!READ_ONCE(dev->intx_held))
         return val;
     val &= ~(uint32_t)PCI_COMMAND_NO_INTX;
@@ -332,6 +360,7 @@ void pci_command_write(struct pci_dev *dev, uint32_t val)
 {
     spin_lock(&dev->command_lock);
     WRITE_ONCE(dev->no_intx, !!(val & PCI_COMMAND_NO_INTX));
+    val |= dev->physfn ? PCI_COMMAND_MEMORY : 0;
     pci_conf_write(dev->sbdf, PCI_REG_COMMAND, 2, val | (dev->intx_held ? PCI_COMMAND_NO_INTX : 0));
     spin_unlock(&dev->command_lock);
 }

@@ -77,6 +77,10 @@ struct pci_dev {
     uint8_t nr_bars; /* registers: 6, or 2 in a bridge */
     struct pci_bar bar[PCI_MAX_BARS];
     struct pci_bar rom;
+    uint16_t cap_sriov; /* of a function that can have virtual ones; 0: none */
+    struct pci_bar vf_bar[PCI_MAX_BARS]; /* kind and size of each virtual function's; the first one's address */
+    struct pci_dev *physfn; /* a virtual function's physical one, which stays as long; NULL: it is physical itself */
+    uint16_t vf_index;      /* from 0; pci_read_bars() keeps it */
     bool resizable; /* has the resizable BAR capability: sizes may change while decoding is off */
     bool decode;    /* it decodes memory as far as we know; kept by vPCI once it has an owner */
     bool hidden;    /* owned by the hypervisor: no domain gets at it */
@@ -111,7 +115,8 @@ void pci_port_write(uint16_t port, unsigned size, uint32_t val);
 
 /*
  * The command register of a guest's function as the guest reads and writes it: INTx may be kept off behind its back, while an
- * interrupt of it is in service, or because its pin leads nowhere.
+ * interrupt of it is in service, or because its pin leads nowhere. A virtual function's memory decoding reads as off, and is
+ * left on (vdev/pci_sriov.h).
  */
 uint32_t pci_command_read(struct pci_dev *dev);
 void pci_command_write(struct pci_dev *dev, uint32_t val);
@@ -132,14 +137,17 @@ int pci_scan(void);
  * switches decoding off and on again.  0, -ENODEV (absent), -ENOSPC, -ENOMEM.
  */
 int pci_add(uint32_t sbdf, struct pci_dev **out);
-/* Forgets a function that nobody owns.  0, -ENODEV, -EBUSY. */
+/* Forgets a function that nobody owns and that no virtual function needs.  0, -ENODEV, -EBUSY. */
 int pci_remove(uint32_t sbdf);
 struct pci_dev *pci_find(uint32_t sbdf);
 /* Calls fn for each known function in order of discovery; stops at a non-zero result. */
 int pci_for_each(int (*fn)(struct pci_dev *dev, void *arg), void *arg);
 unsigned pci_nr_devices(void);
 
-/* Reads the BARs' addresses again, e.g. after the owner wrote them; sizes stay. */
+/*
+ * Reads the BARs' addresses again, e.g. after the owner wrote them; sizes stay, but for a virtual function's, which are
+ * what pci_sriov_size() found last.
+ */
 void pci_read_bars(struct pci_dev *dev);
 /* Finds sizes and addresses anew; switches decoding off for the time it takes. */
 void pci_size_bars(struct pci_dev *dev);

@@ -8,6 +8,7 @@
 
 #include "lib/errno.h"
 #include "lib/printf.h"
+#include "vdev/pci_sriov.h"
 
 /* A capability takes at least 4 bytes of the 192 after the header. */
 #define MAX_CAPS 48
@@ -71,13 +72,11 @@ static void probe_io_bar(struct pci_bar *bar, uint32_t old, uint32_t mask)
     bar->kind = bar->size ? PCI_BAR_IO : PCI_BAR_NONE;
 }
 
-/* Returns the registers that the BAR takes: 1 or 2. */
-static unsigned probe_bar(struct pci_dev *dev, unsigned i)
+/* Returns the registers that the BAR takes: 1 or 2; `left` there are. */
+static unsigned probe_bar(uint32_t sbdf, unsigned reg, struct pci_bar *bar, unsigned left)
 {
-    struct pci_bar *bar = &dev->bar[i];
-    unsigned reg = PCI_REG_BAR0 + i * 4;
-    uint32_t old = pci_conf_read(dev->sbdf, reg, 4);
-    uint32_t mask = size_mask(dev->sbdf, reg, ~0u, old);
+    uint32_t old = pci_conf_read(sbdf, reg, 4);
+    uint32_t mask = size_mask(sbdf, reg, ~0u, old);
     uint64_t high = ~0ULL << 32, old_high = 0;
     bool is_64;
 
@@ -85,10 +84,10 @@ static unsigned probe_bar(struct pci_dev *dev, unsigned i)
         probe_io_bar(bar, old, mask);
         return 1;
     }
-    is_64 = (mask & PCI_BAR_MEM_TYPE_MASK) == PCI_BAR_MEM_64 && i + 1 < dev->nr_bars;
+    is_64 = (mask & PCI_BAR_MEM_TYPE_MASK) == PCI_BAR_MEM_64 && left > 1;
     if (is_64) {
-        old_high = pci_conf_read(dev->sbdf, reg + 4, 4);
-        high = (uint64_t)size_mask(dev->sbdf, reg + 4, ~0u, (uint32_t)old_high) << 32;
+        old_high = pci_conf_read(sbdf, reg + 4, 4);
+        high = (uint64_t)size_mask(sbdf, reg + 4, ~0u, (uint32_t)old_high) << 32;
     }
     if (!(mask & PCI_BAR_MEM_MASK) && !is_64)
         return 1;
@@ -97,6 +96,12 @@ static unsigned probe_bar(struct pci_dev *dev, unsigned i)
     bar->addr = old_high << 32 | (old & PCI_BAR_MEM_MASK);
     bar->kind = !bar->size ? PCI_BAR_NONE : is_64 ? PCI_BAR_MEM64 : PCI_BAR_MEM32;
     return is_64 ? 2 : 1;
+}
+
+void pci_probe_bars(uint32_t sbdf, unsigned reg, struct pci_bar *bar, unsigned nr)
+{
+    for (unsigned i = 0; i < nr;)
+        i += probe_bar(sbdf, reg + i * 4, &bar[i], nr - i);
 }
 
 static unsigned rom_reg(const struct pci_dev *dev)
@@ -127,10 +132,13 @@ void pci_size_bars(struct pci_dev *dev)
 
     if (!dev->nr_bars)
         return;
+    if (dev->physfn) {
+        pci_read_bars(dev);
+        return;
+    }
     if (off != cmd)
         pci_conf_write(dev->sbdf, PCI_REG_COMMAND, 2, off);
-    for (unsigned i = 0; i < dev->nr_bars;)
-        i += probe_bar(dev, i);
+    pci_probe_bars(dev->sbdf, PCI_REG_BAR0, dev->bar, dev->nr_bars);
     probe_rom(dev);
     if (off != cmd)
         pci_conf_write(dev->sbdf, PCI_REG_COMMAND, 2, cmd);
@@ -138,6 +146,10 @@ void pci_size_bars(struct pci_dev *dev)
 
 void pci_read_bars(struct pci_dev *dev)
 {
+    if (dev->physfn) {
+        pci_vf_read_bars(dev);
+        return;
+    }
     for (unsigned i = 0; i < dev->nr_bars; i++) {
         struct pci_bar *bar = &dev->bar[i];
         uint64_t val = pci_conf_read(dev->sbdf, PCI_REG_BAR0 + i * 4, 4);
@@ -243,14 +255,14 @@ static void probe_caps(struct pci_dev *dev)
     if (dev->cap_pcie)
         dev->pcie_type =
             (uint8_t)(pci_conf_read(dev->sbdf, dev->cap_pcie + PCI_EXP_FLAGS, 2) >> 4 & 0xf);
-    dev->resizable = dev->cap_pcie && pci_find_ext_cap(dev->sbdf, PCI_EXT_CAP_REBAR);
+    dev->resizable = !dev->physfn && dev->cap_pcie && pci_find_ext_cap(dev->sbdf, PCI_EXT_CAP_REBAR);
     probe_msi(dev);
     probe_msix(dev);
 }
 
 int pci_probe(struct pci_dev *dev)
 {
-    uint32_t id = pci_conf_read(dev->sbdf, PCI_REG_VENDOR, 4);
+    uint32_t id = dev->physfn ? pci_vf_identity(dev) : pci_conf_read(dev->sbdf, PCI_REG_VENDOR, 4);
 
     if ((id & 0xffff) == 0xffff)
         return -ENODEV;
@@ -259,8 +271,10 @@ int pci_probe(struct pci_dev *dev)
     dev->class_rev = pci_conf_read(dev->sbdf, PCI_REG_CLASS_REV, 4);
     dev->header = pci_conf_read(dev->sbdf, PCI_REG_HEADER_TYPE, 1) & PCI_HEADER_TYPE_MASK;
     dev->nr_bars = dev->header == PCI_HEADER_NORMAL ? 6 : dev->header == PCI_HEADER_BRIDGE ? 2 : 0;
-    dev->decode = pci_conf_read(dev->sbdf, PCI_REG_COMMAND, 2) & PCI_COMMAND_MEMORY;
+    dev->decode = pci_decodes(dev);
     pci_size_bars(dev);
     probe_caps(dev);
+    if (!dev->physfn)
+        pci_sriov_probe(dev);
     return 0;
 }

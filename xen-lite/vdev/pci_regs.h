@@ -109,7 +109,22 @@
 #define PCI_REG_BRIDGE_CONTROL 0x3e
 #define   PCI_BRIDGE_RESET       0x0040
 
+#define PCI_EXT_CAP_SRIOV 0x10
 #define PCI_EXT_CAP_REBAR 0x15 /* resizable BAR */
+
+/* SR-IOV, PCIe 5.0, 9.3.3: offsets inside the capability. */
+#define PCI_SRIOV_CONTROL   0x08
+#define   PCI_SRIOV_VFE       0x0001 /* virtual functions exist */
+#define   PCI_SRIOV_MSE       0x0008 /* and decode their memory */
+#define   PCI_SRIOV_ARI       0x0010 /* offset and stride may lead beyond function 7 */
+#define PCI_SRIOV_TOTAL_VFS 0x0e
+#define PCI_SRIOV_NUM_VFS   0x10
+#define PCI_SRIOV_OFFSET    0x14
+#define PCI_SRIOV_STRIDE    0x16
+#define PCI_SRIOV_VF_DEVICE 0x1a
+#define PCI_SRIOV_PAGE_SIZE 0x20
+#define PCI_SRIOV_BAR0      0x24
+#define PCI_SRIOV_LEN       0x40
 
 #define PCI_CFG_SIZE     256
 #define PCI_CFG_EXT_SIZE 4096

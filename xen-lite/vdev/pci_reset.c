@@ -8,6 +8,7 @@
 #include "lib/printf.h"
 #include "lib/string.h"
 #include "lib/time.h"
+#include "vdev/pci_sriov.h"
 
 /* PCIe 5.0, 6.6.2: requests should be done within the longest completion time-out that is usual; then it is reset anyway. */
 #define DRAIN_MS 1000
@@ -64,7 +65,8 @@ unsigned pci_reset_methods(const struct pci_dev *dev, const struct pci_topology 
         methods |= PCI_RESET_AF_FLR;
     if (dev->cap_pm && !(power_control(dev) & PCI_PM_NO_SOFT_RESET))
         methods |= PCI_RESET_PM;
-    if (t && owns_bus(dev, t))
+    /* On a virtual function's bus there is its physical one, or others of its kind. */
+    if (t && !dev->physfn && owns_bus(dev, t))
         methods |= PCI_RESET_BUS;
     return methods;
 }
@@ -287,7 +289,7 @@ static void step_raise(struct pci_reset *r)
 /* PCIe 5.0, 2.3.2: a function that is not ready yet shows nothing, or vendor 1 where the root makes retries visible. */
 static int step_ready(struct pci_reset *r)
 {
-    uint32_t id = pci_conf_read(r->dev->sbdf, PCI_REG_VENDOR, 4);
+    uint32_t id = pci_identity(r->dev);
 
     r->polled++;
     if (id != ~0u && (id & 0xffff) != 1) {

@@ -141,6 +141,12 @@ static bool has_acs(const struct pci_dev *dev)
     uint16_t pos = dev->cap_pcie ? pci_find_ext_cap(dev->sbdf, PCI_EXT_CAP_ACS) : 0;
     uint32_t cap;
 
+    /*
+     * A device whose virtual functions can reach others inside of it must have the capability in them (PCIe 5.0, 6.12.1.2).
+     * They are made for being apart, so that they are believed this, while other functions without it are not.
+     */
+    if (!pos && dev->physfn)
+        return true;
     if (!pos || pos + ACS_CONTROL + 2 > PCI_CFG_EXT_SIZE)
         return false;
     cap = pci_conf_read(dev->sbdf, pos + ACS_CAP, 2) & ACS_WANTED;
@@ -227,7 +233,7 @@ static void group_functions(struct pci_topology *t, unsigned i)
         if (k == i || (a->dev->sbdf ^ b->dev->sbdf) >> 3)
             continue;
         a->multi = b->multi = true;
-        if (k < i || (a->acs && b->acs))
+        if (k < i || (a->acs && b->acs) || a->dev->physfn || b->dev->physfn)
             continue;
         unite(t, i, k, PCI_GROUP_MULTIFUNCTION, ~0u);
         if (a->secondary)
@@ -235,6 +241,16 @@ static void group_functions(struct pci_topology *t, unsigned i)
         if (b->secondary)
             unite_behind(t, i, k, PCI_GROUP_MULTIFUNCTION);
     }
+}
+
+/* Also on other buses or above function 7. One that sends nothing up to the root may reach its physical one, and that others. */
+static void group_virtual(struct pci_topology *t, unsigned i)
+{
+    const struct pci_node *n = &t->node[i];
+    unsigned k = n->dev->physfn && !n->acs ? pci_node_of(t, n->dev->physfn->sbdf) : PCI_NO_NODE;
+
+    if (k != PCI_NO_NODE)
+        unite(t, i, k, PCI_GROUP_MULTIFUNCTION, ~0u);
 }
 
 /*
@@ -280,6 +296,7 @@ struct pci_topology *pci_topology(void)
     pci_for_each(add_node, t);
     for (unsigned i = 0; i < t->nr; i++) {
         group_functions(t, i);
+        group_virtual(t, i);
         group_behind(t, i);
     }
     for (unsigned i = 0; i < t->nr; i++)

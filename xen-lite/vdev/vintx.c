@@ -9,6 +9,7 @@
 #include "lib/errno.h"
 #include "lib/spinlock.h"
 #include "mm/heap.h"
+#include "vdev/pci_sriov.h"
 #include "vdev/vioapic.h"
 
 struct vintx {
@@ -124,7 +125,7 @@ static bool can_hold(struct pci_dev *pdev)
 int vintx_connect(struct domain *d, struct pci_dev *pdev, unsigned slot, uint32_t gsi,
                   bool active_low)
 {
-    unsigned pin = pci_conf_read(pdev->sbdf, PCI_REG_INT_PIN, 1);
+    unsigned pin = pci_intx_pin(pdev);
     struct vintx *c;
     int rc;
 

@@ -12,6 +12,7 @@
 #include "lib/errno.h"
 #include "lib/mmio.h"
 #include "vdev/ioreq.h"
+#include "vdev/pci_sriov.h"
 #include "vdev/vpci_engine.h"
 
 static volatile uint8_t *hw_entry(const struct vmsix *m, unsigned i)
@@ -289,7 +290,7 @@ static void control_write(struct vpci_dev *vd, const struct vpci_reg *reg, uint3
     spin_lock(&vd->lock);
     /* A reset turned decoding off: the table is out of reach until the command register is written.
      */
-    if (!(vpci_hw_read(vd, PCI_REG_COMMAND, 2) & PCI_COMMAND_MEMORY))
+    if (!pci_decodes(vd->pdev))
         m->reachable = false;
     if (m->enabled && !hw_on)
         forget_hardware(m); /* a reset turned it off */

@@ -11,7 +11,9 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "trap/record.h"
+#include "vdev/pci_sriov.h"
 #include "vdev/vpci_engine.h"
+#include "vdev/vpci_sriov.h"
 
 /* flags of physdev_op pci_device_add */
 #define PHYSDEV_VIRTFN 2u
@@ -151,9 +153,11 @@ static int make_device(struct vpci *vpci, struct pci_dev *pdev, struct vpci_dev 
     vd->pdev = pdev;
     vd->sbdf = vd->hw_sbdf = pdev->sbdf;
     vd->config = pci_conf_window(pdev->sbdf);
-    rc = vpci_header_init(vd);
+    rc = pdev->physfn ? vpci_vf_init(vd) : vpci_header_init(vd);
     if (!rc)
         rc = vpci_cap_init(vd);
+    if (!rc)
+        rc = vpci_sriov_init(vd);
     if (rc)
         free_device(vd);
     else
@@ -192,8 +196,10 @@ static int add_locked(struct vpci *vpci, struct pci_dev *pdev)
     pdev->owner = vpci->domain;
     list_add_tail(&vd->link, &vpci->devices);
     vpci->nr_devices++;
-    pdev->decode = vpci_hw_read(vd, PCI_REG_COMMAND, 2) & PCI_COMMAND_MEMORY;
-    if (pdev->decode && vpci->policy->maps_bars)
+    pdev->decode = pci_decodes(pdev);
+    if (pdev->physfn)
+        vpci_vf_update(vd);
+    else if (pdev->decode && vpci->policy->maps_bars)
         map_decoded(vd);
     __atomic_store_n(slot, vd, __ATOMIC_RELEASE);
     return 0;
@@ -290,30 +296,70 @@ int vpci_discover(struct vpci *vpci, uint32_t sbdf)
     return rc;
 }
 
-int vpci_physdev_add(struct domain *d, uint32_t sbdf, uint32_t flags)
+/*
+ * What a function is hardware tells: a virtual one that is announced as something else, or found by a write to it, is one all
+ * the same. A claim is checked so that a wrong one is told from a function that is not there.
+ */
+static int add_announced(struct vpci *vpci, uint32_t sbdf, uint32_t flags, uint32_t physfn)
+{
+    struct vpci_dev *vd;
+    int rc = 0;
+
+    if (flags & PHYSDEV_VIRTFN)
+        rc = pci_vf_claim(vpci->domain, vpci->domid, sbdf, physfn);
+    if (rc)
+        return rc;
+    vd = vpci_find(vpci, sbdf);
+    if (!vd)
+        return discover_locked(vpci, sbdf);
+    /* Known from before its physical function was reset, perhaps. */
+    if (vd->pdev->physfn)
+        vpci_vf_update(vd);
+    return 0;
+}
+
+int vpci_physdev_add(struct domain *d, uint32_t sbdf, uint32_t flags, uint32_t physfn)
 {
     struct vpci *vpci = domain_vpci(d);
+    int rc;
 
-    if (vpci_find(vpci, sbdf))
-        return 0;
-    if (flags & PHYSDEV_VIRTFN)
-        return deny(DENY_VF_UNSUPPORTED, vpci->domid, sbdf, flags, 0);
-    return vpci_discover(vpci, sbdf);
+    spin_lock(&vpci->lock);
+    rc = add_announced(vpci, sbdf, flags, physfn);
+    spin_unlock(&vpci->lock);
+    return rc;
+}
+
+/* Nobody's virtual function: the control domain disables it, and takes it out of the list of assignable ones by that. */
+static bool is_spare_vf(const struct pci_dev *pdev)
+{
+    return pdev && pdev->physfn && !pdev->owner;
+}
+
+static int forget_locked(struct vpci *vpci, uint32_t sbdf)
+{
+    struct pci_dev *pdev = pci_find(sbdf), *vf = NULL;
+    unsigned nr = pdev ? pci_vfs_known(pdev, &vf) : 0;
+    int rc = 0;
+
+    if (nr)
+        return deny(DENY_PF_HAS_VFS, vpci->domid, sbdf, nr, vf->sbdf);
+    if (pdev && pdev->physfn && pdev->owner && pdev->owner != vpci->domain)
+        return deny(DENY_VF_OWNED, vpci->domid, sbdf, pdev->physfn->sbdf, 0);
+    if (!is_spare_vf(pdev))
+        rc = remove_locked(vpci, sbdf);
+    if (rc)
+        return rc;
+    domain_pci_gone(vpci->domain, pdev);
+    return pci_remove(sbdf);
 }
 
 int vpci_physdev_remove(struct domain *d, uint32_t sbdf)
 {
     struct vpci *vpci = domain_vpci(d);
-    struct pci_dev *pdev;
     int rc;
 
     spin_lock(&vpci->lock);
-    pdev = pci_find(sbdf);
-    rc = remove_locked(vpci, sbdf);
-    if (!rc) {
-        domain_pci_gone(d, pdev);
-        rc = pci_remove(sbdf);
-    }
+    rc = forget_locked(vpci, sbdf);
     spin_unlock(&vpci->lock);
     return rc;
 }

@@ -71,6 +71,7 @@ struct vpci_dev {
     uint8_t probing; /* BAR registers that are being sized while decoding is on */
     struct vpci_range range[VPCI_NR_RANGES];
     spinlock_t lock;    /* *msix: its table is accessed without vpci->lock; taken after that */
+    uint32_t warned_vf; /* the virtual function whose use was given as a reason last: once is enough */
     struct vmsi *msi;   /* NULL: no capability */
     struct vmsix *msix; /* NULL: no usable capability */
     struct vpci_guest *guest; /* what a guest sees in place of the hardware; NULL: the control domain's */
@@ -162,9 +163,11 @@ int vpci_remove_device(struct domain *d, uint32_t sbdf);
 
 /*
  * physdev_op pci_device_add and pci_device_remove, for the hypercall layer.  `flags` as in the
- * interface.  Adding a known function is 0.
+ * interface; `physfn` is looked at if they say that it is a virtual function.  Adding a known
+ * function is 0.  A virtual function goes only while it is the domain's own or nobody's, a physical
+ * one only after its virtual ones.
  */
-int vpci_physdev_add(struct domain *d, uint32_t sbdf, uint32_t flags);
+int vpci_physdev_add(struct domain *d, uint32_t sbdf, uint32_t flags, uint32_t physfn);
 int vpci_physdev_remove(struct domain *d, uint32_t sbdf);
 
 /* ---- access ---- */

@@ -9,6 +9,7 @@
 #include "lib/errno.h"
 #include "lib/printf.h"
 #include "p2m/p2m.h"
+#include "vdev/pci_sriov.h"
 #include "vdev/vmsix.h"
 #include "vdev/vpci_engine.h"
 #include "vdev/vpci_guest.h"
@@ -242,7 +243,7 @@ void vpci_unmap_bars(struct vpci_dev *vd)
         return;
     vd->mapped = false;
     /* As long as it decodes, its tables are holes in everybody's BARs. */
-    vd->pdev->decode = vpci_hw_read(vd, PCI_REG_COMMAND, 2) & PCI_COMMAND_MEMORY;
+    vd->pdev->decode = pci_decodes(vd->pdev);
     if (vd->msix)
         vmsix_unmap(vd);
     for (unsigned i = 0; i < VPCI_NR_RANGES; i++)

@@ -7,6 +7,7 @@
 #include "include/xenlite/pci.h"
 #include "lib/errno.h"
 #include "vdev/pci_mmcfg.h"
+#include "vdev/pci_sriov.h"
 #include "vdev/vpci_engine.h"
 #include "vdev/vroot.h"
 
@@ -61,7 +62,8 @@ static void quiet(struct vpci_dev *vd)
 
     cmd &= ~(uint32_t)(PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
     vpci_hw_write(vd, PCI_REG_COMMAND, 2, cmd);
-    vd->pdev->decode = false;
+    /* A virtual function decodes as long as its physical one says so. */
+    vd->pdev->decode = vd->pdev->physfn && pci_decodes(vd->pdev);
 }
 
 static int init_registers(struct vpci_dev *vd)
@@ -123,6 +125,8 @@ static int attach_locked(struct vpci *vpci, struct pci_dev *pdev, unsigned slot,
         return -EPERM;
     if (pdev->owner)
         return -EBUSY;
+    if (pdev->physfn && !pci_decodes(pdev))
+        return -ENXIO;
     if (vroot_place_taken(vpci->root, slot, fn))
         return -EEXIST;
     rc = make_function(vpci, pdev, slot, fn, &vd);

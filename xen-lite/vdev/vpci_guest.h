@@ -29,7 +29,7 @@ struct vpci_guest {
  * The function appears at function `fn` of `slot` (1..XENLITE_PCI_NR_SLOTS); function 0 is what
  * makes the slot occupied and tells the guest, so others come before it. Nobody may own the
  * function; it has been reset, its BARs are placed, and its DMA is attached to the domain already.
- * 0; -ENODEV (no such function, or the domain has no root), -EINVAL (slot, fn, a bridge), -EPERM
+ * 0; -ENXIO (a virtual function that is off), -ENODEV (no such function, or the domain has no root), -EINVAL (slot, fn, a bridge), -EPERM
  * (the hypervisor's), -EBUSY (owned), -EEXIST (the place is taken, capabilities overlap), -ENOSPC,
  * -ENOMEM. Takes vpci->lock.
  */

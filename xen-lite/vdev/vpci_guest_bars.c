@@ -312,6 +312,9 @@ static void restore_bar(struct vpci_dev *vd, unsigned reg, uint64_t addr, bool i
 /* Called with the decoding in question off: otherwise nothing has to be restored. */
 void vpci_guest_restore_bars(struct vpci_dev *vd)
 {
+    /* A virtual function's are in its physical one, where no reset of it reaches. */
+    if (vd->pdev->physfn)
+        return;
     for (unsigned i = 0; i < vd->pdev->nr_bars; i++) {
         const struct pci_bar *bar = &vd->pdev->bar[i];
 

@@ -6,6 +6,7 @@
  */
 #include "include/xenlite/pci.h"
 #include "lib/errno.h"
+#include "vdev/pci_sriov.h"
 #include "vdev/vmsix.h"
 #include "vdev/vpci_engine.h"
 #include "vdev/vpci_guest.h"
@@ -24,7 +25,12 @@
 
 static uint32_t hw_command(const struct vpci_dev *vd)
 {
-    return pci_command_read(vd->pdev);
+    uint32_t val = pci_command_read(vd->pdev);
+
+    /* A virtual function's guest sees one like any other (PCIe 5.0, 9.3.4.1.3: hardware has no bit). */
+    if (vd->pdev->physfn && vd->guest->memory)
+        val |= PCI_COMMAND_MEMORY;
+    return val;
 }
 
 static uint32_t command_read(struct vpci_dev *vd, const struct vpci_reg *reg)
@@ -67,11 +73,11 @@ static void command_write(struct vpci_dev *vd, const struct vpci_reg *reg, uint3
     if (io)
         vpci_guest_ranges_on(vd, false);
     pci_command_write(vd->pdev, val);
-    vd->pdev->decode = memory;
+    vd->pdev->decode = memory || vd->pdev->physfn;
     if (!memory)
         vpci_guest_ranges_off(vd, true);
-    else if (fresh && vd->msix)
-        vmsix_online(vd);
+    else if ((fresh || vd->pdev->physfn) && vd->msix)
+        vmsix_online(vd); /* of a virtual function no bit tells that it was reset */
     if (!io)
         vpci_guest_ranges_off(vd, false);
 }
@@ -85,6 +91,12 @@ static uint32_t status_read(struct vpci_dev *vd, const struct vpci_reg *reg)
 static void status_write(struct vpci_dev *vd, const struct vpci_reg *reg, uint32_t val)
 {
     vpci_hw_write(vd, reg->offset, 2, val & STATUS_RW1C);
+}
+
+static uint32_t pin_read(struct vpci_dev *vd, const struct vpci_reg *reg)
+{
+    (void)reg;
+    return pci_intx_pin(vd->pdev);
 }
 
 static uint32_t header_type_read(struct vpci_dev *vd, const struct vpci_reg *reg)
@@ -248,7 +260,6 @@ static int add_rom(struct vpci_dev *vd)
 
 /* BARs, the ROM and the list of capabilities aside. read NULL: the hardware's value. */
 static const struct vpci_reg header[] = {
-    { .offset = PCI_REG_VENDOR, .size = 4, .write = vpci_write_ignored, .name = "id" },
     { .offset = PCI_REG_COMMAND,
       .size = 2,
       .ro = 0xffff & ~(uint32_t)COMMAND_BITS,
@@ -276,7 +287,11 @@ static const struct vpci_reg header[] = {
       .write = vpci_write_ignored,
       .name = "reserved" },
     { .offset = 0x3c, .size = 1, .read = line_read, .write = line_write, .name = "interrupt-line" },
-    { .offset = 0x3d, .size = 1, .write = vpci_write_ignored, .name = "interrupt-pin" },
+    { .offset = PCI_REG_INT_PIN,
+      .size = 1,
+      .read = pin_read,
+      .write = vpci_write_ignored,
+      .name = "interrupt-pin" },
     { .offset = 0x3e, .size = 2, .write = vpci_write_ignored, .name = "latencies" },
 };
 
@@ -290,8 +305,17 @@ int vpci_guest_header_init(struct vpci_dev *vd)
                                .read = status_read,
                                .write = status_write,
                                .name = "status" };
+    /* A virtual function's own register is empty. */
+    struct vpci_reg id = { .offset = PCI_REG_VENDOR,
+                           .size = 4,
+                           .value = (uint32_t)vd->pdev->device << 16 | vd->pdev->vendor,
+                           .read = vd->pdev->physfn ? vpci_read_value : NULL,
+                           .write = vpci_write_ignored,
+                           .name = "id" };
     int rc = vpci_add_reg(vd, &status);
 
+    if (!rc)
+        rc = vpci_add_reg(vd, &id);
     for (unsigned i = 0; i < ARRAY_SIZE(header) && !rc; i++)
         rc = vpci_add_reg(vd, &header[i]);
     if (!rc)

@@ -176,6 +176,8 @@ struct xenlite_pci_info {
     uint16_t group;     /* name of its group: the lowest bus, device and function in it */
     uint32_t flags;
     uint32_t slot, fn;  /* in the guest that owns it; slot 0: in none */
+    uint32_t physfn;    /* the function whose virtual function it is; 0xffffffff: it is none */
+    uint32_t nr_vfs;    /* virtual functions that it has; while there are any, it stays where it is */
     uint32_t requester; /* segment << 16 | requester id that its requests carry behind bridges */
     uint32_t reset;
     uint8_t header;     /* header type without the multi-function bit */
