@@ -19,7 +19,6 @@ tests_unit_test_passthrough_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_vf_move
 tests_unit_test_vf_move_SOURCES = tests/unit/test_vf_move.c $(pt_test_sources)
-tests_unit_test_vf_move_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vf_move_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_vintx

@@ -28,7 +28,6 @@ tests_unit_test_vmsix_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_sriov
 tests_unit_test_sriov_SOURCES = tests/unit/test_sriov.c $(vpci_test_sources)
-tests_unit_test_sriov_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_sriov_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_ioreq tests/unit/test_ioreq_msi
