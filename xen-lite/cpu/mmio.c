@@ -91,8 +91,8 @@ static int direct_access(struct p2m *p2m, uint64_t gpa, unsigned size, bool writ
  * What is mapped for the guest: memory that an instruction has as its other operand, or on the other side of a page's end, or that
  * the guest may not write. 1 if that settles it, 0 if nothing is mapped there.
  */
-static int mapped_access(struct emulation *e, uint64_t gpa, unsigned size, bool write,
-                         uint64_t *val)
+static __attribute__((noinline)) int mapped_access(struct emulation *e, uint64_t gpa, unsigned size,
+                                                   bool write, uint64_t *val)
 {
     struct p2m *p2m = e->c->p2m;
     enum p2m_type type;
@@ -112,8 +112,9 @@ static int mapped_access(struct emulation *e, uint64_t gpa, unsigned size, bool 
     return 1;
 }
 
-/* Inside one page. */
-static int access_gpa(struct emulation *e, uint64_t gpa, unsigned size, bool write, uint64_t *val)
+/* Inside one page; a part of both who call it, as this is most traps' way. */
+static inline __attribute__((always_inline)) int
+access_gpa(struct emulation *e, uint64_t gpa, unsigned size, bool write, uint64_t *val)
 {
     if (!e->nothing_there || gpa != e->gpa) {
         int err = mapped_access(e, gpa, size, write, val);
@@ -143,8 +144,8 @@ static int access_gpa(struct emulation *e, uint64_t gpa, unsigned size, bool wri
  * hardware does, both sides are translated before the first is touched, and each gets its own bytes, in the largest pieces of
  * natural alignment, the lower address first (Intel SDM vol. 3, 9.1.1: such an access is not one access on the bus).
  */
-static int access_across(struct emulation *e, uint64_t addr, unsigned size, bool write,
-                         uint64_t *val)
+static __attribute__((noinline)) int access_across(struct emulation *e, uint64_t addr,
+                                                   unsigned size, bool write, uint64_t *val)
 {
     const unsigned first = PAGE_SIZE - (addr & ~PAGE_MASK);
     uint64_t all = *val, gpa[2];
