@@ -13,9 +13,14 @@
 #include "dm/hv_server.h"
 #include "dm/json.h"
 #include "dm/logfile.h"
+#include "dm/moves.h"
 #include "libs/xenlite.h"
 
-#define SENTENCE_MAX 400
+static struct json_object *no_memory(struct qmp_error *error)
+{
+    qmp_set_error(error, NULL, "not enough memory");
+    return NULL;
+}
 
 /* ---- device-add, device-del ---- */
 
@@ -27,18 +32,27 @@ static void add_move(struct json_object *answer, const struct xenlite_pci_move *
     add_bool(answer, "dry-run", dry_run);
 }
 
-/* The hypervisor's refusal: its sentence, and which stage and rule that was. */
-static struct json_object *refused(const char *what, const struct xenlite_pci_move *move,
-                                   const char *sentence, struct qmp_error *error)
+/* Why the hypervisor did not move it: its sentence, and which stage and rule that was. */
+static void refused(const char *what, const struct move *move, struct qmp_error *error)
 {
-    const int number = errno;
-    const char *stage = xenlite_pci_stage_name(move->stage);
+    const char *stage = xenlite_pci_stage_name(move->pci.stage);
 
-    if (number == ENOSYS || !sentence[0])
-        return hv_failed(what, error);
-    qmp_set_error(error, NULL, "%s (stage %s, rule %.32s)", sentence, stage ? stage : "?",
-                  move->rule_name);
-    return NULL;
+    errno = move->error;
+    if (move->error == ENOSYS || !move->sentence[0])
+        hv_failed(what, error);
+    else
+        qmp_set_error(error, NULL, "%s (stage %s, rule %.32s)", move->sentence, stage ? stage : "?",
+                      move->pci.rule_name);
+}
+
+/* The answer of a job's client; NULL: an error. */
+static void give_answer(struct move *move, struct json_object *answer,
+                        const struct qmp_error *error)
+{
+    struct qmp_later *later = move->later;
+
+    move->later = NULL;
+    qmp_answer(later, answer, error);
 }
 
 static bool take_device(struct json_object *arguments, uint32_t *sbdf, struct qmp_error *error)
@@ -64,62 +78,133 @@ static bool take_flag(struct json_object *arguments, const char *key, uint32_t f
     return true;
 }
 
+static void device_added(struct move *move, struct domain *domain)
+{
+    struct json_object *answer = NULL;
+    struct qmp_error error = { 0 };
+
+    (void)domain;
+    if (move->error) {
+        refused("the device cannot be attached", move, &error);
+    } else {
+        answer = json_object_new_object();
+        add_move(answer, &move->pci, move->pci.flags & XENLITE_PCI_DRY_RUN);
+    }
+    give_answer(move, answer, &error);
+}
+
 struct json_object *cmd_device_add(void *context, struct json_object *arguments,
                                    struct qmp_error *error)
 {
     struct domain *domain = need_domain(context, arguments, error);
-    struct xenlite_pci_move move = { 0 };
-    char sentence[SENTENCE_MAX] = "";
-    struct json_object *answer;
+    struct xenlite_pci_move pci = { 0 };
+    struct move *move;
     uint64_t slot = 0;
 
-    if (!domain || !take_device(arguments, &move.sbdf, error) ||
-        !take_flag(arguments, "dry-run", XENLITE_PCI_DRY_RUN, &move.flags, error) ||
-        !take_flag(arguments, "permissive", XENLITE_PCI_PERMISSIVE, &move.flags, error) ||
-        !take_flag(arguments, "group", XENLITE_PCI_GROUP, &move.flags, error) ||
+    if (!domain || !take_device(arguments, &pci.sbdf, error) ||
+        !take_flag(arguments, "dry-run", XENLITE_PCI_DRY_RUN, &pci.flags, error) ||
+        !take_flag(arguments, "permissive", XENLITE_PCI_PERMISSIVE, &pci.flags, error) ||
+        !take_flag(arguments, "group", XENLITE_PCI_GROUP, &pci.flags, error) ||
         !take_number(arguments, "slot", XENLITE_PCI_NR_SLOTS, &slot, error))
         return NULL;
-    move.slot = (uint32_t)slot;
+    pci.slot = (uint32_t)slot;
     /* Whoever serves the device's requests is there before the device is. */
     model_poll(domain);
-    if (xenlite_pci_attach(hv_xc(domain->dmd->hv), domain->domid, &move, sentence,
-                           sizeof(sentence)))
-        return refused("the device cannot be attached", &move, sentence, error);
-    model_poll(domain);
-    answer = json_object_new_object();
-    add_move(answer, &move, move.flags & XENLITE_PCI_DRY_RUN);
-    return answer;
+    move = move_new(domain->dmd, MOVE_ATTACH, domain);
+    if (!move)
+        return no_memory(error);
+    move->pci = pci;
+    move->then = device_added;
+    (void)move_for_client(move, error);
+    return NULL;
+}
+
+static void answer_gone(struct move *move, bool waiting)
+{
+    struct json_object *answer = json_object_new_object();
+
+    add_bdf(answer, "bdf", move->pci.sbdf);
+    add_bool(answer, "waiting", waiting);
+    give_answer(move, answer, NULL);
+}
+
+static void device_detached(struct move *move, struct domain *domain)
+{
+    struct qmp_error error = { 0 };
+
+    if (!move->error) {
+        answer_gone(move, domain && model_device(domain->model, move->pci.sbdf));
+        return;
+    }
+    errno = move->error;
+    if (move->sentence[0])
+        qmp_set_error(&error, NULL, "%s", move->sentence);
+    else
+        hv_failed("the device cannot be taken away", &error);
+    give_answer(move, NULL, &error);
+}
+
+/* The same client goes on waiting, for another job. */
+static void detach_now(struct move *listed, const struct domain *domain)
+{
+    struct move *move = move_new(listed->dmd, MOVE_DETACH, domain);
+    struct qmp_error error = { 0 };
+
+    if (!move) {
+        give_answer(listed, no_memory(&error), &error);
+        return;
+    }
+    move->pci.sbdf = listed->pci.sbdf;
+    move->then = device_detached;
+    move->later = listed->later;
+    listed->later = NULL;
+    move_submit(move, true, NULL);
+}
+
+/* Which devices there are is known as it is now: the guest is asked, or the device taken at once. */
+static void device_del_listed(struct move *move, struct domain *domain)
+{
+    struct device *device = domain ? model_device(domain->model, move->pci.sbdf) : NULL;
+    struct qmp_error error = { 0 };
+
+    if (!device) {
+        qmp_set_error(&error, "DeviceNotFound", "Domain %u does not have this device", move->domid);
+        give_answer(move, NULL, &error);
+        return;
+    }
+    switch (eject(domain, device, move->force, &error)) {
+    case EJECT_NOW:
+        detach_now(move, domain);
+        break;
+    case EJECT_UNDER_WAY:
+        answer_gone(move, true);
+        break;
+    default:
+        give_answer(move, NULL, &error);
+        break;
+    }
 }
 
 struct json_object *cmd_device_del(void *context, struct json_object *arguments,
                                    struct qmp_error *error)
 {
     struct domain *domain = need_domain(context, arguments, error);
-    struct json_object *answer;
-    struct device *device;
     bool force = false;
+    struct move *move;
     uint32_t sbdf;
 
     if (!domain || !take_device(arguments, &sbdf, error) ||
         !take_bool(arguments, "force", &force, error))
         return NULL;
     model_poll(domain);
-    device = domain->model ? model_device(domain->model, sbdf) : NULL;
-    if (!device) {
-        qmp_set_error(error, "DeviceNotFound", "Domain %u does not have this device",
-                      domain->domid);
-        return NULL;
-    }
-    switch (eject(domain, device, force, error)) {
-    case EJECT_DONE:
-    case EJECT_UNDER_WAY:
-        answer = json_object_new_object();
-        add_bdf(answer, "bdf", sbdf);
-        add_bool(answer, "waiting", domain->model && model_device(domain->model, sbdf));
-        return answer;
-    default:
-        return NULL;
-    }
+    move = move_new(domain->dmd, MOVE_LIST, domain);
+    if (!move)
+        return no_memory(error);
+    move->pci.sbdf = sbdf;
+    move->force = force;
+    move->then = device_del_listed;
+    (void)move_for_client(move, error);
+    return NULL;
 }
 
 /* ---- query-pci ---- */
@@ -180,12 +265,13 @@ static void add_info(struct json_object *object, const struct xenlite_pci_info *
     json_object_object_add(object, "bars", describe_bars(info));
 }
 
-static struct json_object *describe_function(struct dmd *dmd, const struct xenlite_pci_entry *entry)
+/* info: all zero if it is not known. */
+static struct json_object *describe_function(struct dmd *dmd, const struct xenlite_pci_entry *entry,
+                                             const struct xenlite_pci_info *info)
 {
     struct domain *domain = dmd_find(dmd, entry->owner);
     struct device *device = domain ? model_device(domain->model, entry->sbdf) : NULL;
     struct json_object *object = json_object_new_object();
-    struct xenlite_pci_info info;
     char text[16];
 
     add_bdf(object, "bdf", entry->sbdf);
@@ -203,35 +289,56 @@ static struct json_object *describe_function(struct dmd *dmd, const struct xenli
         add_bool(object, "permissive", device->permissive);
         add_decisions(object, device);
     }
-    if (!xenlite_pci_info(hv_xc(dmd->hv), entry->sbdf, &info))
-        add_info(object, &info);
+    if (info->nr_group)
+        add_info(object, info);
     return object;
+}
+
+/* Of one function or all (move->one), of one domain or all (move->pci.slot, a domain's number + 1). */
+static void functions_listed(struct move *move, struct domain *domain)
+{
+    struct json_object *array;
+    struct qmp_error error = { 0 };
+
+    (void)domain;
+    if (move->list_error || !move->info) {
+        errno = move->list_error ? move->list_error : ENOMEM;
+        hv_failed("the list of PCI functions cannot be read", &error);
+        give_answer(move, NULL, &error);
+        return;
+    }
+    array = json_object_new_array();
+    for (unsigned i = 0; i < move->nr; i++)
+        if ((!move->one || move->list[i].sbdf == move->pci.sbdf) &&
+            (!move->pci.slot || move->list[i].owner == move->pci.slot - 1))
+            json_object_array_add(array,
+                                  describe_function(move->dmd, &move->list[i], &move->info[i]));
+    if (move->one && !json_object_array_length(array)) {
+        json_object_put(array);
+        array = NULL;
+        qmp_set_error(&error, "DeviceNotFound", "There is no such function");
+    }
+    give_answer(move, array, &error);
 }
 
 struct json_object *cmd_query_pci(void *context, struct json_object *arguments,
                                   struct qmp_error *error)
 {
-    struct dmd *dmd = context;
-    struct xenlite_pci_entry *list;
-    struct json_object *array;
+    struct move *move;
     uint32_t sbdf = 0;
-    unsigned nr;
     bool one;
     int domid;
 
     if (!take_domid(arguments, &domid, error) || !take_bdf(arguments, &sbdf, &one, error))
         return NULL;
-    if (xenlite_pci_list(hv_xc(dmd->hv), &list, &nr))
-        return hv_failed("the list of PCI functions cannot be read", error);
-    array = json_object_new_array();
-    for (unsigned i = 0; i < nr; i++)
-        if ((!one || list[i].sbdf == sbdf) && (domid < 0 || list[i].owner == domid))
-            json_object_array_add(array, describe_function(dmd, &list[i]));
-    free(list);
-    if (!one || json_object_array_length(array))
-        return array;
-    json_object_put(array);
-    qmp_set_error(error, "DeviceNotFound", "There is no such function");
+    move = move_new(context, MOVE_DETAIL, NULL);
+    if (!move)
+        return no_memory(error);
+    move->one = one;
+    move->pci.sbdf = sbdf;
+    move->pci.slot = domid < 0 ? 0 : (uint32_t)domid + 1;
+    move->then = functions_listed;
+    (void)move_for_client(move, error);
     return NULL;
 }
 

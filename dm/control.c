@@ -3,6 +3,7 @@
 #include "dm/control.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,7 @@ static void client_free(struct client *client)
 {
     LIST_REMOVE(client, link);
     client->control->nr_clients--;
+    qmp_session_end(&client->session);
     if (client->half_sent)
         event_free(client->half_sent);
     if (client->bev)
@@ -77,6 +79,7 @@ static void send_object(struct client *client, struct json_object *object)
 static bool one_request(struct client *client, struct evbuffer *input)
 {
     enum qmp_frame_result result = QMP_FRAME_MORE;
+    struct json_object *reply;
     char buf[1024];
     ev_ssize_t n;
 
@@ -87,9 +90,11 @@ static bool one_request(struct client *client, struct evbuffer *input)
         evbuffer_drain(input, qmp_frame_feed(&client->framer, buf, (size_t)n, &result));
     }
     if (result == QMP_FRAME_ERROR)
-        send_object(client, qmp_error_reply(NULL, client->framer.error));
+        reply = qmp_error_reply(NULL, client->framer.error);
     else
-        send_object(client, qmp_request(&client->session, client->framer.text, client->framer.len));
+        reply = qmp_request(&client->session, client->framer.text, client->framer.len);
+    if (reply)
+        send_object(client, reply);
     return true;
 }
 
@@ -128,22 +133,25 @@ static void finish(struct client *client)
 
 /*
  * Handles a few requests, as many as the client has room for in its answers. The rest comes when it has
- * read them, or in the loop's next turn.
+ * read them, or in the loop's next turn; after a request that takes its time, when that is answered.
  */
 static void serve(struct client *client)
 {
     struct evbuffer *input = bufferevent_get_input(client->bev);
     int done = 0;
 
-    while (kept_for(client) < CONTROL_KEEP && done < REQUESTS_AT_ONCE && one_request(client, input))
+    while (kept_for(client) < CONTROL_KEEP && done < REQUESTS_AT_ONCE && !client->session.later &&
+           one_request(client, input))
         done++;
     watch_half_sent(client);
     /* libevent calls back without end for a full buffer that is left full: reading is switched off. */
     client->waiting = kept_for(client) >= CONTROL_KEEP;
-    if (client->waiting)
+    if (client->waiting || client->session.later)
         bufferevent_disable(client->bev, EV_READ);
     else if (!client->end_of_file)
         bufferevent_enable(client->bev, EV_READ);
+    if (client->session.later)
+        return;
     if (client->end_of_file && !evbuffer_get_length(input))
         finish(client);
     else if (done == REQUESTS_AT_ONCE && !client->waiting)
@@ -156,8 +164,16 @@ static void on_read(struct bufferevent *bev, void *arg)
     struct client *client = arg;
 
     (void)bev;
-    if (!client->ending && !client->waiting)
+    if (!client->ending && !client->waiting && !client->session.later)
         serve(client);
+}
+
+static void on_answered(struct qmp_session *session, struct json_object *reply)
+{
+    struct client *client = (struct client *)((char *)session - offsetof(struct client, session));
+
+    send_object(client, reply);
+    serve(client);
 }
 
 static void on_written(struct bufferevent *bev, void *arg)
@@ -176,7 +192,7 @@ static void on_written(struct bufferevent *bev, void *arg)
         client->lost_events = 0;
         send_object(client, qmp_event("EVENTS_LOST", data));
     }
-    if (client->waiting)
+    if (client->waiting && !client->session.later)
         serve(client);
 }
 
@@ -214,6 +230,7 @@ static struct client *client_new(struct control *control, evutil_socket_t fd)
     client->control = control;
     client->session.commands = dmd_commands;
     client->session.context = control->dmd;
+    client->session.answered = on_answered;
     LIST_INSERT_HEAD(&control->clients, client, link);
     control->nr_clients++;
     client->bev = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <json-c/json.h>
@@ -18,6 +17,7 @@
 #include "dm/hv_server.h"
 #include "dm/intx.h"
 #include "dm/logfile.h"
+#include "dm/moves.h"
 #include "dm/policy.h"
 #include "libs/xenlite.h"
 
@@ -25,8 +25,6 @@
 #define PORTS_MAX 131072u
 /* Requests of one vCPU in one go; a guest that writes all the time does not keep others waiting. */
 #define REQUESTS_AT_ONCE 16
-/* An unknown function makes us look for new devices, but not as often as a guest likes. */
-#define LOOK_AGAIN_SECONDS 1
 
 struct target {
     struct model *model;
@@ -39,6 +37,8 @@ struct models {
     struct policy *policy;
     struct target *targets; /* by port */
     unsigned nr_targets;
+    bool list_asked;  /* for a scan, and not come yet */
+    bool list_failed; /* said already */
 };
 
 struct model {
@@ -49,34 +49,10 @@ struct model {
     struct device *last; /* whose request came last */
     struct device_list devices;
     struct model_counters counters;
-    time_t looked;
-    bool list_failed; /* said already */
+    uint64_t wanted; /* a list with this number or a higher one tells whose requests wait; 0: none do */
+    bool known;      /* a list has come */
+    bool newest;     /* what the last list does not have is nobody's */
 };
-
-/* ---- names ---- */
-
-void format_bdf(char text[BDF_TEXT], uint32_t sbdf)
-{
-    snprintf(text, BDF_TEXT, "%04x:%02x:%02x.%x", sbdf >> 16, sbdf >> 8 & 0xff, sbdf >> 3 & 0x1f,
-             sbdf & 7);
-}
-
-bool parse_bdf(const char *text, uint32_t *sbdf)
-{
-    unsigned segment = 0, bus, device, function;
-    int end = 0;
-
-    if (strspn(text, "0123456789abcdefABCDEF:.") != strlen(text))
-        return false;
-    if (sscanf(text, "%4x:%2x:%2x.%1x%n", &segment, &bus, &device, &function, &end) != 4) {
-        segment = 0;
-        end = 0;
-        if (sscanf(text, "%2x:%2x.%1x%n", &bus, &device, &function, &end) != 3)
-            return false;
-    }
-    *sbdf = segment << 16 | bus << 8 | device << 3 | function;
-    return end && !text[end] && device < 32 && function < 8;
-}
 
 /* ---- decisions ---- */
 
@@ -216,10 +192,16 @@ static bool take_detail(const struct model *model, unsigned vcpu, struct xenlite
     return out->waiting && out->id && out->id == detail->id;
 }
 
-static void look_for_new(struct model *model)
+/* Requests of functions that are not known wait for the next list that is asked for from now on. */
+static void want_list(struct model *model)
 {
-    if (time(NULL) >= model->looked + LOOK_AGAIN_SECONDS)
-        model_look(model);
+    struct move *move;
+
+    if (model->wanted)
+        return;
+    move = move_new(model->models->dmd, MOVE_LIST, NULL);
+    if (move)
+        move_submit(move, true, &model->wanted);
 }
 
 static bool serve_one(struct model *model, unsigned vcpu)
@@ -231,9 +213,9 @@ static bool serve_one(struct model *model, unsigned vcpu)
     if (!take_detail(model, vcpu, &detail))
         return false;
     device = device_of(model, detail.hw_sbdf);
-    if (__builtin_expect(!device && detail.hw_sbdf != XENLITE_NO_DEVICE, 0)) {
-        look_for_new(model);
-        device = device_of(model, detail.hw_sbdf);
+    if (__builtin_expect(!device && detail.hw_sbdf != XENLITE_NO_DEVICE && !model->newest, 0)) {
+        want_list(model);
+        return false;
     }
     memset(&c, 0, sizeof(c));
     c.id = detail.id;
@@ -348,7 +330,7 @@ static void add_device(struct model *model, const struct xenlite_pci_entry *entr
     device->seen = true;
     compile_table(model, device);
     LIST_INSERT_HEAD(&model->devices, device, link);
-    intx_connect(model->models->dmd, model->domain->domid, device->sbdf);
+    intx_connect(model->domain, device->sbdf);
     tell(model, device, "DEVICE_ADDED");
 }
 
@@ -373,31 +355,80 @@ static void look_at(struct model *model, const struct xenlite_pci_entry *entry)
     device->quarantined = quarantined;
 }
 
-void model_look(struct model *model)
+static void update(struct model *model, const struct move *move)
 {
-    struct xenlite_pci_entry *list;
     struct device *device, *next;
-    unsigned nr;
 
-    model->looked = time(NULL);
-    if (xenlite_pci_list(hv_xc(model->hv), &list, &nr)) {
-        if (!model->list_failed)
-            message("the hypervisor's list of PCI functions cannot be read: %m");
-        model->list_failed = true;
-        return;
-    }
-    model->list_failed = false;
     LIST_FOREACH(device, &model->devices, link)
     device->seen = false;
-    for (unsigned i = 0; i < nr; i++)
-        if (list[i].owner == model->server.domid && list[i].slot)
-            look_at(model, &list[i]);
-    free(list);
+    for (unsigned i = 0; i < move->nr; i++)
+        if (move->list[i].owner == model->server.domid && move->list[i].slot)
+            look_at(model, &move->list[i]);
     for (device = LIST_FIRST(&model->devices); device; device = next) {
         next = LIST_NEXT(device, link);
         if (!device->seen)
             remove_device(model, device, true);
     }
+    if (model->known)
+        return;
+    model->known = true;
+    LIST_FOREACH(device, &model->devices, link)
+    eject_resume(model->domain, device);
+}
+
+/* What waited for the list. The requests behind these have events of their own. */
+static void serve_waiting(struct model *model)
+{
+    model->wanted = 0;
+    model->newest = true;
+    for (unsigned i = 0; i < model->server.nr_vcpus; i++)
+        serve_one(model, i);
+    model->newest = false;
+}
+
+/* Without a list nobody knows more than before: what waits is decided with what is known. */
+void models_listed(struct models *models, const struct move *move)
+{
+    const bool failed = move->list_error;
+    struct domain *domain;
+
+    if (failed && !models->list_failed)
+        message("the hypervisor's list of PCI functions cannot be read: %s",
+                strerror(move->list_error));
+    models->list_failed = failed;
+    LIST_FOREACH(domain, &models->dmd->domains, link) {
+        struct model *model = domain->model;
+
+        if (!model)
+            continue;
+        if (!failed)
+            update(model, move);
+        if (model->wanted && move->job.seq >= model->wanted)
+            serve_waiting(model);
+    }
+}
+
+static void on_list(struct move *move, struct domain *domain)
+{
+    (void)domain;
+    move->dmd->models->list_asked = false;
+}
+
+void models_look(struct models *models)
+{
+    struct domain *domain;
+    struct move *move;
+    bool any = false;
+
+    LIST_FOREACH(domain, &models->dmd->domains, link)
+    any |= domain->model != NULL;
+    if (!any || models->list_asked)
+        return;
+    move = move_new(models->dmd, MOVE_LIST, NULL);
+    if (!move)
+        return;
+    move->then = on_list;
+    models->list_asked = move_submit(move, true, NULL);
 }
 
 struct device *model_device(struct model *model, uint32_t sbdf)
@@ -474,20 +505,12 @@ static struct model *model_new(struct domain *domain)
 
 void model_poll(struct domain *domain)
 {
-    const struct device *device;
-
-    if (domain->model) {
-        model_look(domain->model);
-        return;
-    }
-    if (!has_root(domain))
+    if (domain->model || !has_root(domain))
         return;
     domain->model = model_new(domain);
     if (!domain->model)
         return;
-    model_look(domain->model);
-    LIST_FOREACH(device, &domain->model->devices, link)
-    eject_resume(domain, device);
+    want_list(domain->model);
     /* Requests that were there before us sent their events to our predecessor. */
     for (unsigned i = 0; i < domain->model->server.nr_vcpus; i++)
         serve(domain->model, i);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "dm/bdf.h"
 #include "dm/policy.h"
 
 struct dmd;
@@ -40,6 +41,7 @@ struct model_counters {
 };
 
 struct model; /* of a guest */
+struct move;
 
 /* What all guests' models share: the policy and the table of ports. NULL: a message said why. */
 struct models *models_new(struct dmd *dmd);
@@ -55,8 +57,8 @@ void models_set_policy(struct models *models, struct policy *policy);
 void models_policy_path(const struct dmd *dmd, char path[POLICY_PATH_MAX]);
 
 /*
- * Makes the guest's model if the guest has a PCI root and none yet, and looks which devices it has. Called at each scan and before
- * a command. Does nothing, cheaply, for guests without PCI.
+ * Makes the guest's model if the guest has a PCI root and none yet; which devices it has comes later. Called at each scan and before
+ * a device is attached. Does nothing, cheaply, for guests without PCI.
  */
 void model_poll(struct domain *domain);
 void model_free(struct model *model);
@@ -72,12 +74,9 @@ bool models_event(struct models *models, int port);
 struct device *model_device(struct model *model, uint32_t sbdf);
 const struct device_list *model_devices(const struct model *model);
 const struct model_counters *model_counters(const struct model *model);
-/* Looks at the devices at once, after one was attached or taken away. */
-void model_look(struct model *model);
-
-#define BDF_TEXT 16
-void format_bdf(char text[BDF_TEXT], uint32_t sbdf);
-/* "0000:00:05.0" or "00:05.0", whole. */
-bool parse_bdf(const char *text, uint32_t *sbdf);
+/* Asks for the list of devices, for all models, unless that is under way. */
+void models_look(struct models *models);
+/* A job has brought the list. */
+void models_listed(struct models *models, const struct move *move);
 
 #endif

@@ -19,8 +19,10 @@
 #include "dm/devices.h"
 #include "dm/domains.h"
 #include "dm/hv.h"
+#include "dm/hv_server.h"
 #include "dm/logfile.h"
 #include "dm/tracing.h"
+#include "dm/worker.h"
 
 /*
  * The virtual interrupt that tells of domains' ends (VIRQ_DOM_EXC) has one owner, and xenstored does not
@@ -129,6 +131,11 @@ static int start(struct dmd *dmd)
         make_directory(run, "/console", 0700) || make_directory(dmd->options.log_dir, "", 0700) ||
         watch_files(dmd))
         return -1;
+    dmd->worker = worker_new(dmd->base, hv_worker_xc(dmd->hv));
+    if (!dmd->worker) {
+        message("not enough memory");
+        return -1;
+    }
     dmd->models = models_new(dmd);
     dmd->tracing = dmd->models ? tracing_new(dmd) : NULL;
     if (!dmd->tracing)
@@ -171,6 +178,8 @@ void dmd_free(struct dmd *dmd)
 {
     struct event *events[] = { dmd->event_channels, dmd->scan_timer, dmd->files };
 
+    /* A device that is being moved gets where it is to be first. */
+    worker_free(dmd->worker);
     domains_forget(dmd);
     console_sock_finish();
     control_free(dmd->control);

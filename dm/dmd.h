@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The daemon as one object: its options, the event loop, the domains it knows and its control socket. One
- * thread runs everything from the loop, so nothing here needs a lock.
+ * thread runs everything from the loop, so nothing here needs a lock; the worker's touches its own jobs only.
  */
 #ifndef DM_DMD_H
 #define DM_DMD_H
@@ -21,6 +21,7 @@ struct json_object;
 struct model;
 struct models;
 struct tracing;
+struct worker;
 
 struct dmd_options {
     const char *run_dir; /* domains/, console/, control.sock */
@@ -55,6 +56,7 @@ struct dmd {
     struct control *control;
     struct models *models;
     struct tracing *tracing;
+    struct worker *worker; /* for what would keep the loop waiting */
     struct event *event_channels, *scan_timer, *files;
     int inotify;
     int quick_scans; /* how many scans follow close on each other, as something is about to change */

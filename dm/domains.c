@@ -229,6 +229,7 @@ void dmd_scan(struct dmd *dmd, bool reload)
         if (!domain->seen)
             remove_domain(domain);
     }
+    models_look(dmd->models);
 }
 
 void domains_forget(struct dmd *dmd)

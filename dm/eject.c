@@ -14,6 +14,7 @@
 #include "dm/hv_server.h"
 #include "dm/json.h"
 #include "dm/logfile.h"
+#include "dm/moves.h"
 #include "libs/xenlite.h"
 
 /* Linux waits 5 s after the button was pressed, in case it is pressed again, and then removes the device. */
@@ -26,6 +27,7 @@ struct ejection {
     struct event *timer;
     uint32_t sbdf;
     unsigned slot, looks;
+    bool letting_go; /* the guest has, and the device is being taken away */
 };
 
 static LIST_HEAD(, ejection) ejections = LIST_HEAD_INITIALIZER(ejections);
@@ -67,17 +69,6 @@ static int slot_state(struct domain *domain, unsigned slot, unsigned action)
     return xenlite_pci_slot(hv_xc(domain->dmd->hv), domain->domid, &op) ? -1 : (int)op.state;
 }
 
-static int detach(struct domain *domain, uint32_t sbdf, char *sentence, size_t size)
-{
-    struct xenlite_pci_move move = { .sbdf = sbdf };
-    int r = xenlite_pci_detach(hv_xc(domain->dmd->hv), domain->domid, &move, sentence, size);
-    const int error = errno;
-
-    model_poll(domain);
-    errno = error;
-    return r;
-}
-
 static void tell_failure(struct ejection *ejection, const char *reason)
 {
     struct json_object *data = json_object_new_object();
@@ -91,13 +82,32 @@ static void tell_failure(struct ejection *ejection, const char *reason)
     dmd_event(ejection->domain->dmd, "DEVICE_UNPLUG_GUEST_ERROR", data);
 }
 
+/* The guest has let go, and the device was taken away, or not. */
+static void detached(struct move *move, struct domain *domain)
+{
+    struct ejection *ejection = domain ? find(domain, move->pci.slot) : NULL;
+
+    if (!ejection || !ejection->letting_go)
+        return;
+    if (move->error)
+        tell_failure(ejection, move->sentence[0] ? move->sentence : strerror(move->error));
+    finish(ejection);
+}
+
 static void let_go(struct ejection *ejection)
 {
-    char sentence[400] = "";
+    struct move *move = move_new(ejection->domain->dmd, MOVE_DETACH, ejection->domain);
 
-    if (detach(ejection->domain, ejection->sbdf, sentence, sizeof(sentence)))
-        tell_failure(ejection, sentence[0] ? sentence : strerror(errno));
-    finish(ejection);
+    if (!move) {
+        tell_failure(ejection, "not enough memory");
+        finish(ejection);
+        return;
+    }
+    move->pci.sbdf = ejection->sbdf;
+    move->pci.slot = ejection->slot;
+    move->then = detached;
+    ejection->letting_go = true;
+    move_submit(move, true, NULL);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -120,19 +130,6 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     } else {
         event_add(ejection->timer, &again);
     }
-}
-
-static enum eject_result detach_now(struct domain *domain, uint32_t sbdf, struct qmp_error *error)
-{
-    char sentence[400] = "";
-
-    if (!detach(domain, sbdf, sentence, sizeof(sentence)))
-        return EJECT_DONE;
-    if (sentence[0])
-        qmp_set_error(error, NULL, "%s", sentence);
-    else
-        hv_failed("the device cannot be taken away", error);
-    return EJECT_FAILED;
 }
 
 /* Looks from time to time what becomes of the slot, until it is over. False: not enough memory. */
@@ -165,14 +162,15 @@ void eject_resume(struct domain *domain, const struct device *device)
 enum eject_result eject(struct domain *domain, struct device *device, bool force,
                         struct qmp_error *error)
 {
-    const uint32_t sbdf = device->sbdf;
     struct ejection *ejection = find(domain, device->slot);
     int state = slot_state(domain, device->slot, XENLITE_PCI_SLOT_query);
 
+    if (ejection && ejection->letting_go)
+        return EJECT_UNDER_WAY;
     if (force || state == XENLITE_PCI_SLOT_off) {
         if (ejection)
             finish(ejection);
-        return detach_now(domain, sbdf, error);
+        return EJECT_NOW;
     }
     if (ejection)
         return EJECT_UNDER_WAY;

@@ -10,12 +10,12 @@ struct domain;
 struct qmp_error;
 
 enum eject_result {
-    EJECT_DONE,      /* it is gone */
+    EJECT_NOW,       /* the guest need not be asked, or has let go: the caller detaches the device */
     EJECT_UNDER_WAY, /* DEVICE_DELETED or DEVICE_UNPLUG_GUEST_ERROR will tell */
     EJECT_FAILED,    /* *error is filled */
 };
 
-/* force: at once, without asking. The device (with all of its slot) may be freed when this returns. */
+/* force: at once, without asking. */
 enum eject_result eject(struct domain *domain, struct device *device, bool force,
                         struct qmp_error *error);
 /*

@@ -30,7 +30,8 @@ struct hv *hv_open(const char **what)
         return NULL;
     *what = "/dev/xen/privcmd (libxenctrl)";
     hv->xc = xc_interface_open(NULL, NULL, 0);
-    if (hv->xc) {
+    hv->worker_xc = xc_interface_open(NULL, NULL, 0);
+    if (hv->xc && hv->worker_xc) {
         *what = "/dev/xen/evtchn (libxenevtchn)";
         hv->evtchn = xenevtchn_open(NULL, 0);
     }
@@ -69,6 +70,8 @@ void hv_close(struct hv *hv)
         xenforeignmemory_close(hv->fmem);
     if (hv->evtchn)
         xenevtchn_close(hv->evtchn);
+    if (hv->worker_xc)
+        xc_interface_close(hv->worker_xc);
     if (hv->xc)
         xc_interface_close(hv->xc);
     free(hv);

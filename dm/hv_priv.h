@@ -15,7 +15,7 @@
 struct xenlite_op;
 
 struct hv {
-    xc_interface *xc;
+    xc_interface *xc, *worker_xc;
     xenevtchn_handle *evtchn;
     xenforeignmemory_handle *fmem;
     xendevicemodel_handle *dmod;

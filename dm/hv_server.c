@@ -22,6 +22,11 @@ xc_interface *hv_xc(struct hv *hv)
     return hv->xc;
 }
 
+xc_interface *hv_worker_xc(struct hv *hv)
+{
+    return hv->worker_xc;
+}
+
 /*
  * All functions at once: a guest numbers its buses itself, so nobody knows beforehand which it will have. libxendevicemodel's
  * function takes one only.

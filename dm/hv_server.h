@@ -38,5 +38,7 @@ int hv_complete(struct hv *hv, uint16_t domid, const struct xenlite_ioreq_comple
 
 /* For libxenlite's functions. */
 xc_interface *hv_xc(struct hv *hv);
+/* The same for the second thread alone. */
+xc_interface *hv_worker_xc(struct hv *hv);
 
 #endif

@@ -6,13 +6,12 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "dm/devices.h"
 #include "dm/dmd.h"
-#include "dm/hv.h"
-#include "dm/hv_server.h"
 #include "dm/logfile.h"
-#include "libs/xenlite.h"
+#include "dm/moves.h"
 
 static bool known_gsi(const struct dmd *dmd, uint32_t sbdf, uint32_t *gsi)
 {
@@ -30,20 +29,30 @@ static bool known_gsi(const struct dmd *dmd, uint32_t sbdf, uint32_t *gsi)
     return known;
 }
 
-void intx_connect(struct dmd *dmd, uint16_t domid, uint32_t sbdf)
+static void connected(struct move *move, struct domain *domain)
 {
-    struct xenlite_pci_info info;
     char bdf[BDF_TEXT];
+
+    (void)domain;
+    if (!move->error)
+        return;
+    format_bdf(bdf, move->pci.sbdf);
+    message("domain %u: %s has no INTx, only MSI: GSI %u cannot be connected: %s", move->domid, bdf,
+            move->gsi, strerror(move->error));
+}
+
+void intx_connect(const struct domain *domain, uint32_t sbdf)
+{
+    struct move *move;
     uint32_t gsi;
 
-    if (!known_gsi(dmd, sbdf, &gsi) || xenlite_pci_info(hv_xc(dmd->hv), sbdf, &info))
+    if (!known_gsi(domain->dmd, sbdf, &gsi))
         return;
-    /* A daemon that starts again finds it as its predecessor left it. */
-    if (!info.intx_pin || info.intx_gsi == gsi)
+    move = move_new(domain->dmd, MOVE_INTX, domain);
+    if (!move)
         return;
-    if (xenlite_pci_intx(hv_xc(dmd->hv), domid, sbdf, gsi, 0)) {
-        format_bdf(bdf, sbdf);
-        message("domain %u: %s has no INTx, only MSI: GSI %u cannot be connected: %m", domid, bdf,
-                gsi);
-    }
+    move->pci.sbdf = sbdf;
+    move->gsi = gsi;
+    move->then = connected;
+    move_submit(move, true, NULL);
 }

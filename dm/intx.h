@@ -9,9 +9,9 @@
 
 #include <stdint.h>
 
-struct dmd;
+struct domain;
 
 /* Connects the pin of a function that the domain has got, if it has a pin and the number is known. Without, MSI works. */
-void intx_connect(struct dmd *dmd, uint16_t domid, uint32_t sbdf);
+void intx_connect(const struct domain *domain, uint32_t sbdf);
 
 #endif

@@ -7,6 +7,7 @@ dm_core = dm/ring.c dm/ring.h dm/hv.h dm/logfile.c dm/logfile.h dm/sock.c dm/soc
 	dm/qmp_frame.c dm/qmp_frame.h dm/qmp.c dm/qmp.h dm/commands.c dm/control.c dm/control.h \
 	dm/dmd.c dm/dmd.h libs/guest_state.c libs/guest_state.h \
 	dm/policy.c dm/policy.h dm/policy_file.c dm/policy_priv.h dm/hv_server.h dm/devices.c dm/devices.h \
+	dm/bdf.c dm/bdf.h dm/worker.c dm/worker.h dm/moves.c dm/moves.h \
 	dm/eject.c dm/eject.h dm/intx.c dm/intx.h dm/tracing.c dm/tracing.h dm/json.c dm/json.h \
 	dm/commands_pci.c dm/commands_trace.c dm/commands_audit.c libs/xenlite.h libs/xenlite_names.c
 

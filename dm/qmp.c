@@ -4,12 +4,19 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
 
 #include <json-c/json.h>
 
 #include "dm/qmp_frame.h"
+
+struct qmp_later {
+    struct qmp_session *session; /* NULL: it has ended */
+    struct json_object *id;      /* of the request */
+    bool has_id;
+};
 
 void qmp_set_error(struct qmp_error *error, const char *class, const char *fmt, ...)
 {
@@ -190,22 +197,78 @@ static struct json_object *parse(const char *text, size_t len, struct qmp_error 
     return request;
 }
 
-struct json_object *qmp_request(struct qmp_session *session, const char *text, size_t len)
+/* id: what the request had, if it had one; null has no object. It stays the caller's. */
+static struct json_object *reply_of(struct json_object *answer, const struct qmp_error *error,
+                                    bool has_id, struct json_object *id)
 {
-    struct qmp_error error = { .desc = "The command gave no reason" };
-    struct json_object *request = parse(text, len, &error), *answer = NULL, *reply, *id;
+    struct json_object *reply;
 
-    if (request)
-        answer = checked_execute(session, request, &error);
     if (answer) {
         reply = json_object_new_object();
         json_object_object_add(reply, "return", answer);
     } else {
-        reply = qmp_error_reply(error.class, error.desc);
+        reply = qmp_error_reply(error->class, error->desc);
     }
-    if (json_object_is_type(request, json_type_object) &&
-        json_object_object_get_ex(request, "id", &id))
+    if (has_id)
         json_object_object_add(reply, "id", json_object_get(id));
+    return reply;
+}
+
+struct json_object *qmp_request(struct qmp_session *session, const char *text, size_t len)
+{
+    struct qmp_error error = { .desc = "The command gave no reason", .session = session };
+    struct json_object *request = parse(text, len, &error), *answer = NULL, *reply = NULL;
+    struct json_object *id = NULL;
+    bool has_id = false;
+
+    if (request)
+        answer = checked_execute(session, request, &error);
+    if (json_object_is_type(request, json_type_object))
+        has_id = json_object_object_get_ex(request, "id", &id);
+    if (session->later) {
+        session->later->has_id = has_id;
+        session->later->id = json_object_get(id);
+    } else {
+        reply = reply_of(answer, &error, has_id, id);
+    }
     json_object_put(request);
     return reply;
+}
+
+struct qmp_later *qmp_defer(struct qmp_error *error)
+{
+    struct qmp_later *later = calloc(1, sizeof(*later));
+
+    if (!later)
+        return NULL;
+    later->session = error->session;
+    later->session->later = later;
+    return later;
+}
+
+void qmp_forget(struct qmp_later *later)
+{
+    if (later->session)
+        later->session->later = NULL;
+    json_object_put(later->id);
+    free(later);
+}
+
+void qmp_answer(struct qmp_later *later, struct json_object *answer, const struct qmp_error *error)
+{
+    struct qmp_session *session = later->session;
+    struct json_object *reply = reply_of(answer, error, later->has_id, later->id);
+
+    qmp_forget(later);
+    if (session)
+        session->answered(session, reply);
+    else
+        json_object_put(reply);
+}
+
+void qmp_session_end(struct qmp_session *session)
+{
+    if (session->later)
+        session->later->session = NULL;
+    session->later = NULL;
 }

@@ -74,6 +74,8 @@ struct fake_pci {
     bool tracing;
     unsigned records; /* that the next read of the rings finds */
     bool missing;     /* the hypervisor has none of the extension's calls */
+    bool resetting;   /* atomic: a device is being reset: who moves devices or asks for their list waits */
+    bool waits;       /* atomic: somebody does */
 };
 struct fake_pci *fake_pci(struct hv *hv);
 struct fake_guest *fake_guests(struct hv *hv);

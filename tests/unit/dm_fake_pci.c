@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <xen/xen.h>
 #include <xen/hvm/ioreq.h>
@@ -18,6 +20,11 @@
 static struct hv *hv_of(xc_interface *xc)
 {
     return (struct hv *)xc;
+}
+
+xc_interface *hv_worker_xc(struct hv *hv)
+{
+    return hv_xc(hv);
 }
 
 xc_interface *hv_xc(struct hv *hv)
@@ -215,8 +222,21 @@ struct fake_device *fake_device(struct hv *hv, uint32_t sbdf, uint16_t owner, un
     return device;
 }
 
+/* As the hypervisor lets wait: not the daemon, but its second thread only. */
+static void wait_for_reset(struct hv *hv)
+{
+    struct timespec pause = { .tv_nsec = 100000 };
+
+    while (__atomic_load_n(&fake_pci(hv)->resetting, __ATOMIC_ACQUIRE)) {
+        assert(gettid() != getpid());
+        __atomic_store_n(&fake_pci(hv)->waits, true, __ATOMIC_RELEASE);
+        nanosleep(&pause, NULL);
+    }
+}
+
 int xenlite_pci_list(xc_interface *xch, struct xenlite_pci_entry **out, unsigned *nr)
 {
+    wait_for_reset(hv_of(xch));
     if (missing(hv_of(xch)))
         return -1;
     *nr = 0;
@@ -239,6 +259,7 @@ static struct fake_device *device_of(struct hv *hv, uint32_t sbdf)
 
 int xenlite_pci_info(xc_interface *xch, uint32_t sbdf, struct xenlite_pci_info *out)
 {
+    wait_for_reset(hv_of(xch));
     memset(out, 0, sizeof(*out));
     if (missing(hv_of(xch)) || !device_of(hv_of(xch), sbdf))
         return -1;
@@ -255,8 +276,10 @@ int xenlite_pci_info(xc_interface *xch, uint32_t sbdf, struct xenlite_pci_info *
 
 int xenlite_pci_intx(xc_interface *xch, uint32_t domid, uint32_t sbdf, uint32_t gsi, uint32_t flags)
 {
-    struct fake_device *device = device_of(hv_of(xch), sbdf);
+    struct fake_device *device;
 
+    wait_for_reset(hv_of(xch));
+    device = device_of(hv_of(xch), sbdf);
     if (!device || device->entry.owner != domid || flags) {
         errno = ENODEV;
         return -1;
@@ -302,6 +325,7 @@ int xenlite_pci_attach(xc_interface *xch, uint32_t domid, struct xenlite_pci_mov
 {
     struct fake_device *device = device_of(hv_of(xch), move->sbdf);
 
+    wait_for_reset(hv_of(xch));
     if (missing(hv_of(xch)) || refuse(hv_of(xch), move, text, len) || !device ||
         !guest_of(hv_of(xch), domid))
         return -1;
@@ -321,6 +345,7 @@ int xenlite_pci_detach(xc_interface *xch, uint32_t domid, struct xenlite_pci_mov
 {
     struct fake_device *device = device_of(hv_of(xch), move->sbdf);
 
+    wait_for_reset(hv_of(xch));
     if (refuse(hv_of(xch), move, text, len) || !device || device->entry.owner != domid)
         return -1;
     device->entry.owner = 0;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include <event2/event.h>
 
 #include "dm/logfile.h"
+#include "dm/worker.h"
 
 #define PATIENCE_MS 2000
 
@@ -42,6 +44,7 @@ int rig_setup(void **state)
     char dir[] = "/tmp/test-dmd.XXXXXX", messages[96];
 
     assert_non_null(rig);
+    signal(SIGPIPE, SIG_IGN); /* as the daemon does */
     assert_non_null(mkdtemp(dir));
     snprintf(rig->run, sizeof(rig->run), "%s/run", dir);
     snprintf(rig->log, sizeof(rig->log), "%s/log", dir);
@@ -79,6 +82,26 @@ void rig_pump(struct rig *rig)
 {
     for (int i = 0; i < 4; i++)
         event_base_loop(rig->base, EVLOOP_NONBLOCK);
+}
+
+void rig_settle(struct rig *rig)
+{
+    struct timespec pause = { .tv_nsec = 100000 };
+
+    for (int i = 0; i < PATIENCE_MS * 10; i++) {
+        rig_pump(rig);
+        if (worker_idle(rig->dmd->worker))
+            return;
+        nanosleep(&pause, NULL);
+    }
+    fail_msg("the second thread does not come to its end");
+}
+
+void rig_scan(struct rig *rig)
+{
+    rig_settle(rig);
+    dmd_scan(rig->dmd, false);
+    rig_settle(rig);
 }
 
 int rig_connect_unseen(struct rig *rig, const char *name)

@@ -29,6 +29,10 @@ void rig_stop_daemon(struct rig *rig);
 void rig_start_daemon(struct rig *rig);
 /* Lets the loop run until it has nothing to do. */
 void rig_pump(struct rig *rig);
+/* Lets the loop run until the second thread has nothing to do either. */
+void rig_settle(struct rig *rig);
+/* A look at the domains, and at their devices, that has come to its end. */
+void rig_scan(struct rig *rig);
 /* Connects to a socket below the run directory; not blocking. */
 int rig_connect(struct rig *rig, const char *name);
 /* The same, before the daemon has looked. */

@@ -599,14 +599,9 @@ bool iommu_device_info(unsigned n, struct iommu_dev_info *out)
 
 /* ---- stand-ins: what the registry of traps wants, which nobody uses here ---- */
 
-struct trap_table *vcpu_trap_table(struct vcpu *v)
+const struct trap_vcpu *vcpu_trap(const struct vcpu *v)
 {
-    return &v->domain->traps;
-}
-
-unsigned vcpu_trap_id(const struct vcpu *v)
-{
-    return v->id;
+    return &v->trap;
 }
 
 /* ---- stand-ins: INTx, where the test does not bring the real one ---- */

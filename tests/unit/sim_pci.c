@@ -391,15 +391,13 @@ struct sim_girq *sim_girq_of_message(uint64_t addr, uint32_t data)
 
 /* ---- the domain layer ---- */
 
-struct trap_table *vcpu_trap_table(struct vcpu *v)
+const struct trap_vcpu *vcpu_trap(const struct vcpu *v)
 {
-    (void)v;
-    return &sim_traps;
-}
+    static struct trap_vcpu tv[SIM_VCPUS];
+    const unsigned id = v ? ((const struct sim_vcpu *)v)->id : 0;
 
-unsigned vcpu_trap_id(const struct vcpu *v)
-{
-    return ((const struct sim_vcpu *)v)->id;
+    tv[id] = (struct trap_vcpu){ &sim_traps, trap_who(sim_traps.domid, id) };
+    return &tv[id];
 }
 
 struct vpci *domain_vpci(struct domain *d)

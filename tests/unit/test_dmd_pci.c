@@ -6,12 +6,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 #include <json-c/json.h>
 
+#include "dm/control.h"
 #include "dm/devices.h"
+#include "dm/moves.h"
+#include "dm/worker.h"
 
 int pci_tests(void);
 
@@ -32,14 +36,16 @@ static struct fake_guest *guest_with_device(struct rig *rig)
     guest->io.nr_regs = 5;
     guest->io.hw_sbdf = NVME;
     fake_device(rig->hv, NVME, 7, 1);
-    dmd_scan(rig->dmd, false);
+    rig_scan(rig);
     assert_non_null(model_device(dmd_find(rig->dmd, 7)->model, NVME));
     return guest;
 }
 
 static void pump_until(struct rig *rig, const struct fake_vcpu *v, uint32_t done)
 {
-    for (int i = 0; i < 100000 && v->done < done && !fake_pci(rig->hv)->dead; i++)
+    const time_t end = time(NULL) + 20;
+
+    while (v->done < done && !fake_pci(rig->hv)->dead && time(NULL) < end)
         event_base_loop(rig->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 }
 
@@ -90,7 +96,7 @@ static void test_intx(void **state)
     assert_int_equal(fake_pci(rig->hv)->device[0].gsi, 21);
     rig_stop_daemon(rig);
     rig_start_daemon(rig);
-    dmd_scan(rig->dmd, false);
+    rig_scan(rig);
     assert_int_equal(fake_pci(rig->hv)->device[0].connected, 1);
 }
 
@@ -228,7 +234,7 @@ static void test_fair(void **state)
     other->io.nr_regs = 1;
     other->io.hw_sbdf = 0x38;
     fake_device(rig->hv, 0x38, 8, 1);
-    dmd_scan(rig->dmd, false);
+    rig_scan(rig);
     fake_requests(rig->hv, busy, 0, 0xffffffff);
     fake_requests(rig->hv, other, 0, 10);
     for (int i = 0; i < 10; i++)
@@ -269,8 +275,8 @@ static void test_add_and_del(void **state)
     assert_int_equal(device->entry.owner, 7);
     assert_true(model_device(dmd_find(rig->dmd, 7)->model, NVME)->permissive);
     device->entry.flags |= XENLITE_PCI_QUARANTINED;
-    dmd_scan(rig->dmd, false);
-    dmd_scan(rig->dmd, false);
+    rig_scan(rig);
+    rig_scan(rig);
     rig_expect(rig, fd, "DEVICE_QUARANTINED");
     rig_send(
         rig, fd,
@@ -299,7 +305,7 @@ static void test_add_and_del(void **state)
              "{\"execute\": \"device-del\", \"arguments\": {\"domid\": 7, \"bdf\": \"00:05.0\"}}");
     rig_expect(rig, fd, "\"waiting\": true");
     fake_remove(guest);
-    dmd_scan(rig->dmd, false);
+    rig_scan(rig);
     rig_expect(rig, fd, "DOMAIN_REMOVED");
     close(fd);
 }
@@ -313,7 +319,7 @@ static void test_ejection_goes_on(void **state)
     int fd = negotiated(rig);
 
     guest->io.root = true;
-    dmd_scan(rig->dmd, false);
+    rig_scan(rig);
     rig_expect(rig, fd, "DEVICE_ADDED");
     rig_send(rig, fd, "{\"execute\": \"device-del\", \"arguments\": {\"domid\": 7, \"bdf\": \"00:05.0\"}}");
     rig_expect(rig, fd, "\"waiting\": true");
@@ -321,12 +327,139 @@ static void test_ejection_goes_on(void **state)
     close(fd);
     rig_start_daemon(rig);
     fd = negotiated(rig);
+    rig_settle(rig);
     assert_int_equal(device->slot_state, XENLITE_PCI_SLOT_ejecting);
     assert_int_equal(device->entry.owner, 7);
     device->slot_state = XENLITE_PCI_SLOT_off;
     rig_expect(rig, fd, "DEVICE_DELETED");
     assert_int_equal(device->entry.owner, 0);
     close(fd);
+}
+
+static void set_resetting(struct rig *rig, bool on)
+{
+    __atomic_store_n(&fake_pci(rig->hv)->resetting, on, __ATOMIC_RELEASE);
+}
+
+/* A device is being reset for a long time: the second thread waits for it. */
+static void begin_reset(struct rig *rig, int fd, const char *request)
+{
+    struct timespec pause = { .tv_nsec = 100000 };
+
+    rig_settle(rig);
+    __atomic_store_n(&fake_pci(rig->hv)->waits, false, __ATOMIC_RELEASE);
+    set_resetting(rig, true);
+    rig_send(rig, fd, request);
+    for (int i = 0; i < 20000 && !__atomic_load_n(&fake_pci(rig->hv)->waits, __ATOMIC_ACQUIRE); i++) {
+        rig_pump(rig);
+        nanosleep(&pause, NULL);
+    }
+    assert_true(__atomic_load_n(&fake_pci(rig->hv)->waits, __ATOMIC_ACQUIRE));
+}
+
+#define ADD_SECOND \
+    "{\"execute\": \"device-add\", \"arguments\": {\"domid\": 8, \"bdf\": \"00:06.0\"}, \"id\": \"add\"}"
+
+/* While a device is reset, other guests' writes, consoles and clients get what they want; who asked waits, its next requests, too. */
+static void test_reset_keeps_nobody(void **state)
+{
+    struct rig *rig = *state;
+    struct fake_guest *guest = guest_with_device(rig), *other = fake_add(rig->hv, 8, 8);
+    struct fake_device *device = fake_device(rig->hv, 0x30, 0, 0);
+    int fd = negotiated(rig), watcher = negotiated(rig), lister = negotiated(rig), console;
+
+    other->io.root = true;
+    rig_scan(rig);
+    console = rig_connect(rig, "console/8.sock");
+    begin_reset(rig, fd, ADD_SECOND "{\"execute\": \"query-version\", \"id\": \"next\"}");
+    fake_requests(rig->hv, guest, 0, 1000);
+    pump_until(rig, &guest->io.vcpu[0], 1000);
+    assert_int_equal(guest->io.vcpu[0].done, 1000);
+    fake_write(rig->hv, other, "still here\n");
+    rig_expect(rig, console, "still here");
+    rig_send(rig, watcher, "{\"execute\": \"query-domains\"}");
+    rig_expect(rig, watcher, "domain-8");
+    rig_send(rig, lister, "{\"execute\": \"query-pci\"}");
+    /* Scans go on meanwhile, and do not pile up. */
+    for (int i = 0; i < 100; i++)
+        dmd_scan(rig->dmd, false);
+    assert_int_equal(device->entry.owner, 0);
+    set_resetting(rig, false);
+    rig_expect(rig, fd, "DEVICE_ADDED");
+    rig_expect(rig, fd, "\"id\": \"add\"");
+    rig_expect(rig, fd, "\"id\": \"next\"");
+    assert_int_equal(device->entry.owner, 8);
+    rig_expect(rig, lister, "\"owner\": \"8\"");
+    close(console);
+    close(lister);
+    close(watcher);
+    close(fd);
+}
+
+/* Clients that go away leave what they asked for, up to a bound; the daemon ends in the middle of it. */
+static void test_many_resets(void **state)
+{
+    struct rig *rig = *state;
+    struct fake_guest *other = fake_add(rig->hv, 8, 8);
+    unsigned jobs = 0;
+    int fd = negotiated(rig), kept;
+
+    fake_device(rig->hv, 0x30, 0, 0);
+    other->io.root = true;
+    rig_scan(rig);
+    begin_reset(rig, fd, ADD_SECOND);
+    for (unsigned i = 0; i < CONTROL_CLIENTS_MAX / 2; i++) {
+        close(fd);
+        rig_pump(rig);
+        fd = negotiated(rig);
+        rig_send(rig, fd, "{\"execute\": \"query-pci\"}");
+        rig_pump(rig);
+    }
+    while (move_submit(move_new(rig->dmd, MOVE_LIST, NULL), false, NULL))
+        assert_true(++jobs <= WORKER_JOBS_MAX);
+    kept = fd;
+    fd = negotiated(rig);
+    rig_send(rig, fd, "{\"execute\": \"query-pci\"}");
+    rig_expect(rig, fd, "too many requests about devices wait already");
+    /* A guest that ends meanwhile. */
+    fake_remove(other);
+    dmd_scan(rig->dmd, false);
+    set_resetting(rig, false);
+    rig_settle(rig);
+    close(kept);
+    close(fd);
+    fd = negotiated(rig);
+    set_resetting(rig, true);
+    rig_send(rig, fd, "{\"execute\": \"query-pci\"}{\"execute\": \"query-pci\"}");
+    rig_pump(rig);
+    set_resetting(rig, false);
+    rig_stop_daemon(rig);
+    close(fd);
+    rig_start_daemon(rig);
+    rig_settle(rig);
+}
+
+/* Requests of a device that nobody has told the daemon of wait for the next list, and others do not wait for them. */
+static void test_unknown_device(void **state)
+{
+    struct rig *rig = *state;
+    struct fake_guest *guest = guest_with_device(rig);
+    struct fake_vcpu *v = guest->io.vcpu;
+
+    set_resetting(rig, true);
+    fake_device(rig->hv, 0x30, 7, 2);
+    guest->io.hw_sbdf = 0x30;
+    guest->io.nr_regs = 1; /* 44 */
+    fake_requests(rig->hv, guest, 0, 1);
+    guest->io.hw_sbdf = NVME;
+    fake_requests(rig->hv, guest, 1, 1000);
+    pump_until(rig, &v[1], 1000);
+    assert_int_equal(v[1].done, 1000);
+    assert_int_equal(v[0].done, 0);
+    set_resetting(rig, false);
+    pump_until(rig, &v[0], 1);
+    assert_int_equal(v[0].latest.decision, XENLITE_IOREQ_WRITE);
+    assert_non_null(model_device(dmd_find(rig->dmd, 7)->model, 0x30));
 }
 
 static void test_refusals(void **state)
@@ -445,6 +578,7 @@ int pci_tests(void)
     const struct CMUnitTest tests[] = {
         T(test_decisions), T(test_intx),        T(test_permissive),       T(test_messages), T(test_nonsense),
         T(test_storm),     T(test_fair),        T(test_add_and_del),      T(test_ejection_goes_on),
+        T(test_reset_keeps_nobody), T(test_many_resets), T(test_unknown_device),
         T(test_refusals),  T(test_policy),      T(test_trace),
     };
 

@@ -17,6 +17,7 @@
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "mm/frame.h"
+#include "mm/map.h"
 #include "mm/phys.h"
 #include "sim.h"
 
@@ -32,8 +33,11 @@ static struct domain *dom;
 static struct vcpu *vcpu;
 static struct cpu_vcpu *c;
 static struct p2m *p2m;
-static uint8_t device[8192];
+#define DIRECT    0x7f000ull /* below the made-up device, and above it: registers that are mapped */
+#define DIRECT_PA 0x80000000ull
+static uint8_t device[8192], direct[8192];
 static unsigned reads, writes, last_size, crashes;
+static unsigned touches, touched_size, mode_bytes;
 static enum trap_result result;
 static struct cpu_event injected;
 
@@ -104,7 +108,21 @@ void cpu_inject_page_fault(struct cpu_vcpu *v, uint64_t gva, uint32_t error)
 unsigned cpu_mode_bytes(const struct cpu_vcpu *v)
 {
     (void)v;
-    return 4;
+    return mode_bytes;
+}
+
+bool mmio_touch(paddr_t pa, unsigned size, bool write, uint64_t *val)
+{
+    uint8_t *p = direct + (pa - DIRECT_PA);
+
+    assert_true(pa >= DIRECT_PA && pa + size <= DIRECT_PA + sizeof(direct));
+    assert_int_equal(pa % size, 0);
+    touches++;
+    touched_size = size;
+    if (!write)
+        *val = 0;
+    memcpy(write ? (void *)p : val, write ? (void *)val : p, size);
+    return true;
 }
 
 void cpu_insn_done_flags(struct cpu_vcpu *v)
@@ -150,7 +168,10 @@ static int setup(void **state)
     memset(&injected, 0, sizeof(injected));
     for (unsigned i = 0; i < sizeof(device); i++)
         device[i] = (uint8_t)(i + 1);
-    reads = writes = crashes = 0;
+    for (unsigned i = 0; i < sizeof(direct); i++)
+        direct[i] = (uint8_t)(3 * i + 0x80);
+    reads = writes = crashes = touches = 0;
+    mode_bytes = 4;
     result = TRAP_DONE;
     c->regs.rip = CODE;
     c->regs.rflags = 2;
@@ -240,7 +261,7 @@ static void test_posted(void **state)
     c->regs.gpr[CPU_RBX] = DEVICE + 0xffe;
     fault(DEVICE + 0xffe, true);
     assert_int_equal(c->regs.rip, CODE + 2);
-    assert_int_equal(writes, 5);
+    assert_int_equal(writes, 3); /* two bytes on either side */
     /* Of a repeated one each element waits for the one before. */
     CODE_IS("\xf3\xab"); /* rep stosl */
     c->regs.gpr[CPU_RDI] = DEVICE;
@@ -250,13 +271,13 @@ static void test_posted(void **state)
         fault(DEVICE, true);
         assert_int_equal(c->regs.rip, CODE);
         assert_int_equal(c->regs.gpr[CPU_RCX], left);
-        assert_int_equal(writes, 8 - left);
+        assert_int_equal(writes, 6 - left);
     }
     fault(DEVICE, true);
     assert_int_equal(c->regs.rip, CODE + 2);
     assert_int_equal(c->regs.gpr[CPU_RCX], 0);
     assert_int_equal(c->regs.gpr[CPU_RDI], DEVICE + 12);
-    assert_int_equal(writes, 8);
+    assert_int_equal(writes, 6);
 }
 
 static void test_nobody(void **state)
@@ -285,7 +306,107 @@ static void test_crosses_pages(void **state)
     c->regs.gpr[CPU_RBX] = DEVICE + 0xffe;
     fault(DEVICE + 0xffe, false);
     assert_int_equal(c->regs.gpr[CPU_RAX], 0x0201 << 16 | (uint8_t)(0xfff + 1) << 8 | 0xff);
-    assert_int_equal(last_size, 1);
+    assert_int_equal(last_size, 2);
+}
+
+/* A byte as the guest sees it around the made-up device. */
+static uint8_t *at(uint64_t gpa)
+{
+    if (gpa < DEVICE)
+        return &direct[gpa - DIRECT];
+    return gpa < DEVICE + 8192 ? &device[gpa - DEVICE] : &direct[gpa - DEVICE - 4096];
+}
+
+static void map_direct(void)
+{
+    assert_int_equal(p2m_map(p2m, DIRECT >> 12, DIRECT_PA >> 12, 0, P2M_MMIO_DIRECT), 0);
+    assert_int_equal(p2m_map(p2m, (DEVICE >> 12) + 2, (DIRECT_PA >> 12) + 1, 0, P2M_MMIO_DIRECT), 0);
+}
+
+/* MOV of `size` bytes between rAX and (rBX), as the CPU reports it: for the side that is not mapped. */
+static void move(uint64_t gpa, unsigned size, bool write, uint64_t faulting)
+{
+    static const char *const load[] = { "\x66\x8b\x03", "\x8b\x03", "\x48\x8b\x03" };
+    static const char *const store[] = { "\x66\x89\x03", "\x89\x03", "\x48\x89\x03" };
+    const unsigned i = size == 2 ? 0 : size == 4 ? 1 : 2;
+
+    code(write ? store[i] : load[i], 3);
+    c->regs.rip = CODE;
+    c->regs.gpr[CPU_RBX] = gpa;
+    fault(faulting, write);
+    assert_int_equal(c->regs.rip, CODE + (i == 1 ? 2 : 3));
+    assert_int_equal(injected.type, CPU_EVENT_NONE);
+}
+
+/* Mapped registers on one side, trapped ones on the other, both ways round: each gets its bytes, and no other is touched. */
+static void test_direct_and_trapped(void **state)
+{
+    static const uint64_t edges[] = { DEVICE, DEVICE + 8192 };
+
+    (void)state;
+    map_direct();
+    mode_bytes = 8;
+    for (unsigned k = 0; k < 2; k++) {
+        for (unsigned size = 2; size <= 8; size *= 2) {
+            for (unsigned before = 1; before < size; before++) {
+                const uint64_t gpa = edges[k] - before, faulting = k ? gpa : edges[k];
+                uint64_t want = 0, value = 0x1122334455667788ull * (before + 3);
+                uint8_t around[24];
+
+                for (unsigned i = 0; i < size; i++)
+                    want |= (uint64_t)*at(gpa + i) << 8 * i;
+                c->regs.gpr[CPU_RAX] = 0;
+                move(gpa, size, false, faulting);
+                assert_int_equal(c->regs.gpr[CPU_RAX], want);
+                for (unsigned i = 0; i < 24; i++)
+                    around[i] = *at(gpa - 8 + i);
+                memcpy(around + 8, &value, size);
+                c->regs.gpr[CPU_RAX] = value;
+                move(gpa, size, true, faulting);
+                for (unsigned i = 0; i < 24; i++)
+                    assert_int_equal(*at(gpa - 8 + i), around[i]);
+            }
+        }
+    }
+    /* The largest pieces that are aligned. */
+    reads = touches = 0;
+    move(DEVICE - 4, 8, false, DEVICE);
+    assert_int_equal(reads, 1);
+    assert_int_equal(last_size, 4);
+    assert_int_equal(touches, 1);
+    assert_int_equal(touched_size, 4);
+    move(DEVICE - 3, 8, false, DEVICE);
+    assert_int_equal(touches, 1 + 2);
+    assert_int_equal(reads, 1 + 2);
+    assert_int_equal(c->cd->nr_not_emulated, 0);
+}
+
+/* If the second page is not there, the first is not touched: the instruction is going to be executed again. */
+static void test_second_page_faults(void **state)
+{
+    uint32_t *directory = (uint32_t *)ram(0xa000), *table = (uint32_t *)ram(0xb000);
+
+    (void)state;
+    for (uint32_t i = 0; i < 1024; i++)
+        table[i] = i << 12 | 3;
+    table[(DEVICE >> 12) + 1] = 0;
+    directory[0] = 0xb003;
+    fake.cr[0] |= BIT(31);
+    fake.cr[3] = 0xa000;
+    CODE_IS("\x89\x03");
+    c->regs.gpr[CPU_RBX] = DEVICE + 0xffe;
+    fault(DEVICE + 0xffe, true);
+    assert_int_equal(injected.vector, X86_PF);
+    assert_int_equal(injected.error & 3, 2);
+    assert_int_equal(c->regs.rip, CODE);
+    assert_int_equal(writes, 0);
+    table[(DEVICE >> 12) + 1] = 0x3003; /* and memory elsewhere */
+    c->regs.gpr[CPU_RAX] = 0xd4c3b2a1;
+    fault(DEVICE + 0xffe, true);
+    assert_int_equal(c->regs.rip, CODE + 2);
+    assert_int_equal(writes, 1);
+    assert_memory_equal(device + 0xffe, "\xa1\xb2", 2);
+    assert_memory_equal(ram(0x3000), "\xc3\xd4", 2);
 }
 
 static void test_strings(void **state)
@@ -315,6 +436,22 @@ static void test_strings(void **state)
     CODE_IS("\x6f");
     cpu_emulate(c, ~0ull);
     assert_int_equal(c->regs.rip, CODE);
+}
+
+/* Registers that are mapped, as the other operand of a trapped one; misaligned, in pieces. */
+static void test_direct_operand(void **state)
+{
+    (void)state;
+    map_direct();
+    c->regs.gpr[CPU_RSI] = DIRECT + 0x101;
+    c->regs.gpr[CPU_RDI] = DEVICE;
+    CODE_IS("\xa5"); /* movsl */
+    fault(DEVICE, true);
+    assert_int_equal(c->regs.rip, CODE + 1);
+    assert_memory_equal(device, direct + 0x101, 4);
+    assert_int_equal(touches, 3);
+    assert_int_equal(writes, 1);
+    assert_int_equal(dom->cpu.nr_not_emulated, 0);
 }
 
 static void test_rom(void **state)
@@ -362,13 +499,6 @@ static void test_refusals(void **state)
     CODE_IS("\x0f\x0b"); /* changed by another CPU to something undefined */
     fault(DEVICE, false);
     assert_int_equal(injected.vector, X86_UD);
-    /* Device registers of its own as the other operand of a trapped one. */
-    assert_int_equal(p2m_map(p2m, 0x50, 0x80000, 0, P2M_MMIO_DIRECT), 0);
-    c->regs.gpr[CPU_RSI] = 0x50000;
-    c->regs.gpr[CPU_RDI] = DEVICE;
-    CODE_IS("\xa5");
-    fault(DEVICE, true);
-    assert_int_equal(dom->cpu.nr_not_emulated, 3);
     assert_int_equal(writes, 0);
     assert_int_equal(crashes, 0);
     /* An event cannot be delivered: nothing can go on. */
@@ -385,6 +515,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_posted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crosses_pages, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_direct_and_trapped, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_second_page_faults, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_direct_operand, setup, teardown),
         cmocka_unit_test_setup_teardown(test_strings, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rom, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mapped_meanwhile, setup, teardown),

@@ -147,7 +147,20 @@ static struct json_object *echo(void *context, struct json_object *arguments, st
 }
 
 static const char *const echo_arguments[] = { "text", NULL };
-static const struct qmp_command commands[] = { { "echo", echo_arguments, echo }, { 0 } };
+static struct qmp_later *deferred;
+
+static struct json_object *later(void *context, struct json_object *arguments, struct qmp_error *error)
+{
+    (void)context;
+    (void)arguments;
+    deferred = qmp_defer(error);
+    assert_non_null(deferred);
+    return NULL;
+}
+
+static const struct qmp_command commands[] = { { "echo", echo_arguments, echo },
+                                               { "later", echo_arguments, later },
+                                               { 0 } };
 
 /* Sends a request and compares the answer, written as JSON without spaces. */
 static void answers(struct qmp_session *session, const char *request, const char *reply)
@@ -211,6 +224,44 @@ static void test_bad_requests(void **state)
             "'execute'\"},\"id\":3}");
 }
 
+static char answered[256];
+
+static void on_answered(struct qmp_session *session, struct json_object *reply)
+{
+    assert_null(session->later);
+    snprintf(answered, sizeof(answered), "%s",
+             json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PLAIN));
+    json_object_put(reply);
+}
+
+/* An answer that comes later has its request's id; one for a session that has ended goes nowhere. */
+static void test_later(void **state)
+{
+    static const char request[] = "{\"execute\":\"later\",\"id\":[1]}";
+    struct qmp_session session = {
+        .commands = commands, .context = &runs, .negotiated = true, .answered = on_answered
+    };
+    struct qmp_error error = { 0 };
+
+    (void)state;
+    assert_null(qmp_request(&session, request, strlen(request)));
+    assert_ptr_equal(session.later, deferred);
+    qmp_answer(deferred, json_object_new_int(5), NULL);
+    assert_string_equal(answered, "{\"return\":5,\"id\":[1]}");
+    assert_null(qmp_request(&session, "{\"execute\":\"later\"}", 19));
+    qmp_set_error(&error, NULL, "no");
+    qmp_answer(deferred, NULL, &error);
+    assert_string_equal(answered, "{\"error\":{\"class\":\"GenericError\",\"desc\":\"no\"}}");
+    answered[0] = 0;
+    assert_null(qmp_request(&session, request, strlen(request)));
+    qmp_session_end(&session);
+    qmp_answer(deferred, json_object_new_int(5), NULL);
+    assert_string_equal(answered, "");
+    assert_null(qmp_request(&session, request, strlen(request)));
+    qmp_forget(deferred);
+    assert_null(session.later);
+}
+
 static void test_greeting_and_event(void **state)
 {
     struct json_object *greeting = qmp_greeting(), *event = qmp_event("X", NULL), *inner, *value;
@@ -235,7 +286,7 @@ int main(void)
         cmocka_unit_test(test_frames),  cmocka_unit_test(test_garbage),
         cmocka_unit_test(test_nesting), cmocka_unit_test(test_size),
         cmocka_unit_test(test_partial), cmocka_unit_test(test_session),
-        cmocka_unit_test(test_bad_requests), cmocka_unit_test(test_greeting_and_event),
+        cmocka_unit_test(test_later), cmocka_unit_test(test_bad_requests), cmocka_unit_test(test_greeting_and_event),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

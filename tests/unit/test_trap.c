@@ -18,17 +18,12 @@
 #include "trap/trap.h"
 
 static struct trap_table table;
-#define VCPU ((struct vcpu *)&table)
+static struct trap_vcpu trap_vcpu = { &table, 3 << 16 | 7 };
+#define VCPU ((struct vcpu *)&trap_vcpu)
 
-struct trap_table *vcpu_trap_table(struct vcpu *v)
+const struct trap_vcpu *vcpu_trap(const struct vcpu *v)
 {
-    return (struct trap_table *)v;
-}
-
-unsigned vcpu_trap_id(const struct vcpu *v)
-{
-    (void)v;
-    return 3;
+    return (const struct trap_vcpu *)v;
 }
 
 static int next_result;
@@ -364,6 +359,43 @@ static void test_nested_records(void **state)
     assert_int_equal(record_stop(token), 0);
 }
 
+/* In a ring that is almost full, each access that is under way keeps its place: what comes between is lost first, and counted. */
+static void test_nested_in_full_ring(void **state)
+{
+    static const struct trap_ops nesting = { nesting_read, test_write };
+    static const struct trap_ops plain = { test_read, test_write };
+    static struct trap_record rec[RECORD_RING];
+    uint64_t val = 0, lost = 0, token = 0;
+    unsigned n;
+
+    (void)state;
+    assert_int_equal(trap_register(&table, TRAP_MMIO, 0x1000, 0x1fff, &nesting, NULL, "outer"), 0);
+    assert_int_equal(trap_register(&table, TRAP_MMIO, 0x2000, 0x2fff, &nesting, NULL, "inner"), 0);
+    assert_int_equal(trap_register(&table, TRAP_MMIO, 0x3000, 0x3fff, &plain, NULL, "plain"), 0);
+    assert_int_equal(record_start(&token), 0);
+    for (unsigned room = 0; room <= 4; room++) {
+        const unsigned kept = MIN(room, 3u);
+
+        for (unsigned i = room; i < RECORD_RING; i++)
+            trap_mmio_access(VCPU, 0x3000, 4, false, &val);
+        trap_mmio_access(VCPU, 0x1004, 4, false, &val);
+        assert_int_equal(record_read(token, 0, rec, RECORD_RING, &n, &lost), 0);
+        assert_int_equal(n, RECORD_RING - room + kept);
+        assert_int_equal(lost, 3 - kept);
+        for (unsigned i = 0; i < RECORD_RING - room; i++)
+            assert_string_equal(trap_handler_name(rec[i].handler), "plain");
+        if (!kept)
+            continue;
+        assert_int_equal(rec[n - 1].kind, RECORD_CONFIG);
+        assert_int_equal(rec[n - 1].value, 0x78);
+        assert_int_equal(rec[n - kept].kind, kept == 1 ? RECORD_CONFIG : RECORD_DENY);
+        if (kept == 3)
+            assert_string_equal(trap_handler_name(rec[n - 2].handler), "inner");
+    }
+    trap_dump_last();
+    assert_int_equal(record_stop(token), 0);
+}
+
 static void test_records(void **state)
 {
     static const struct trap_ops noted = { annotated_read, test_write };
@@ -513,6 +545,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_grace_period, setup, teardown),
         cmocka_unit_test_setup_teardown(test_records, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nested_records, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nested_in_full_ring, setup, teardown),
         cmocka_unit_test_setup_teardown(test_listener_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rules, setup, teardown),
         cmocka_unit_test_setup_teardown(test_handler_ids, setup, teardown),

@@ -141,6 +141,7 @@ static int vcpu_create(struct domain *d, unsigned id)
         return -ENOMEM;
     v->domain = d;
     v->id = id;
+    v->trap = (struct trap_vcpu){ &d->traps, trap_who(d->domid, id) };
     v->wait_for_sipi = true;
     sched_vcpu_init(v, id % nr_cpus);
     err = vlapic_init(&v->vlapic, &d->vapic, v, id);

@@ -49,6 +49,7 @@ struct domain_memmap_entry {
 struct vcpu {
     struct domain *domain;
     unsigned id;
+    struct trap_vcpu trap;
     struct cpu_vcpu cpu;
     struct vlapic vlapic;
     struct evtchn_vcpu evt;

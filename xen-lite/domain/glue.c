@@ -32,14 +32,9 @@ void panic_dump_guest(void)
 
 /* ---- trap/, vdev/ ---- */
 
-struct trap_table *vcpu_trap_table(struct vcpu *v)
+const struct trap_vcpu *vcpu_trap(const struct vcpu *v)
 {
-    return &v->domain->traps;
-}
-
-unsigned vcpu_trap_id(const struct vcpu *v)
-{
-    return v->id;
+    return &v->trap;
 }
 
 struct p2m *domain_p2m(struct domain *d)

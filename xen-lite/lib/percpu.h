@@ -9,6 +9,7 @@
 
 #define MAX_CPUS 64
 
+struct record_cpu;
 struct vcpu;
 
 struct percpu {
@@ -23,6 +24,7 @@ struct percpu {
     uint64_t guest_gen;
     void *guest_p2m;           /* the p2m it runs on while guest_gen is set */
     bool resched;              /* look at the run queue before the next entry */
+    struct record_cpu *record; /* its ring of trap records; NULL before somebody has listened */
 };
 
 #define GEN_NOT_IN_GUEST (~0ULL)

@@ -10,6 +10,8 @@
 #include "boot/mapping.h"
 #include "cpu/x86.h"
 #include "lib/assert.h"
+#include "lib/mmio.h"
+#include "lib/percpu.h"
 #include "lib/printf.h"
 #include "lib/spinlock.h"
 #include "lib/string.h"
@@ -27,6 +29,9 @@
 
 #define MMIO_BASE 0xffffc00000000000UL
 #define MMIO_SIZE (1UL << 30)
+/* The window's end: a page for each CPU's single accesses. */
+#define MMIO_TOUCH (MMIO_BASE + MMIO_SIZE - MAX_CPUS * PAGE_SIZE)
+#define PTE_DEVICE (PTE_W | PTE_NX | PTE_PCD | PTE_PWT)
 /* Nothing above is a firmware table. */
 #define FIRMWARE_LIMIT (1UL << 46)
 
@@ -186,10 +191,41 @@ volatile void *mmio_map(paddr_t pa, size_t len)
     spin_lock(&mmio_lock);
     /* Large windows get the alignment of large pages. */
     va = size >= SZ_2M ? ALIGN_UP(mmio_next, SZ_2M) + (start & (SZ_2M - 1)) : mmio_next;
-    ok = va + size <= MMIO_BASE + MMIO_SIZE &&
-         map_range(va, start, size, PTE_W | PTE_NX | PTE_PCD | PTE_PWT);
+    ok = va + size <= MMIO_TOUCH && map_range(va, start, size, PTE_DEVICE);
     if (ok)
         mmio_next = va + size;
     spin_unlock(&mmio_lock);
     return ok ? (volatile void *)(va + (pa - start)) : NULL;
+}
+
+static void touch(volatile void *p, unsigned size, bool write, uint64_t *val)
+{
+    if (size == 8)
+        write ? mmio_write64(p, *val) : (void)(*val = mmio_read64(p));
+    else if (size == 4)
+        write ? mmio_write32(p, (uint32_t)*val) : (void)(*val = mmio_read32(p));
+    else if (size == 2)
+        write ? mmio_write16(p, (uint16_t)*val) : (void)(*val = mmio_read16(p));
+    else
+        write ? mmio_write8(p, (uint8_t)*val) : (void)(*val = mmio_read8(p));
+}
+
+bool mmio_touch(paddr_t pa, unsigned size, bool write, uint64_t *val)
+{
+    /* No other CPU uses this address, and interrupts are off: only this CPU's translation of it has to go afterwards. */
+    const uint64_t va = MMIO_TOUCH + cpu_id() * PAGE_SIZE;
+    uint64_t *t = pml4;
+    bool ok;
+
+    spin_lock(&mmio_lock);
+    ok = map_one(va, ALIGN_DOWN(pa, PAGE_SIZE), 1, PTE_DEVICE);
+    spin_unlock(&mmio_lock);
+    if (!ok)
+        return false;
+    touch((volatile void *)(va + (pa & ~PAGE_MASK)), size, write, val);
+    for (unsigned l = 4; l > 1; l--)
+        t = phys_to_virt(t[va >> (12 + 9 * (l - 1)) & 511] & PTE_ADDR);
+    t[va >> 12 & 511] = 0;
+    invlpg((volatile void *)va);
+    return true;
 }

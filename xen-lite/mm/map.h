@@ -14,4 +14,10 @@
  */
 volatile void *mmio_map(paddr_t pa, size_t len);
 
+/*
+ * One access of `size` (1, 2, 4 or 8) bytes to device memory at pa, which is aligned to that, uncached and without leaving a mapping
+ * behind. A read sets *val, zero extended. False: no memory for the first table. Takes the map lock.
+ */
+bool mmio_touch(paddr_t pa, unsigned size, bool write, uint64_t *val);
+
 #endif

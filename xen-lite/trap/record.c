@@ -18,12 +18,13 @@
 #include "trap/trap.h"
 
 _Static_assert(sizeof(struct trap_record) == 48, "readers parse this layout");
+_Static_assert(sizeof(struct record_slot) == 64, "a line of the cache");
 
 bool record_listening;
 
 struct record_last_ring record_last_ring[MAX_CPUS];
 
-struct record_cpu record_cpu[MAX_CPUS];
+static struct record_cpu record_cpu[MAX_CPUS];
 static spinlock_t reader_lock = SPINLOCK_INIT; /* start, stop and read */
 static uint64_t session;                       /* the last one's token; under reader_lock */
 static uint64_t last_read_ns;                  /* by anybody, or the start */
@@ -41,6 +42,25 @@ static bool reader_gone(void)
     return now_ns() - READ_ONCE(last_read_ns) > RECORD_PATIENCE_NS;
 }
 
+/* An empty ring. reader_lock held. */
+static int prepare(unsigned cpu)
+{
+    struct record_cpu *c = &record_cpu[cpu];
+
+    if (!c->ring) {
+        c->ring = xzalloc(RECORD_RING * sizeof(*c->ring));
+        if (!c->ring)
+            return -ENOMEM;
+        c->under = &c->spare;
+        c->limit = RECORD_RING;
+        __atomic_store_n(&percpu_of(cpu)->record, c, __ATOMIC_RELEASE);
+    }
+    /* The reader's side alone moves: a CPU may still be finishing a record of before. */
+    c->tail = __atomic_load_n(&c->head, __ATOMIC_ACQUIRE);
+    __atomic_store_n(&c->lost, 0, __ATOMIC_RELAXED);
+    return 0;
+}
+
 int record_start(uint64_t *token)
 {
     int rc = 0;
@@ -48,19 +68,8 @@ int record_start(uint64_t *token)
     spin_lock(&reader_lock);
     if (record_listening && !reader_gone())
         rc = -EBUSY;
-    for (unsigned i = 0; i < nr_cpus && !rc; i++) {
-        if (!record_cpu[i].ring)
-            record_cpu[i].ring = xzalloc(RECORD_RING * sizeof(*record_cpu[i].ring));
-        if (!record_cpu[i].ring)
-            rc = -ENOMEM;
-        else
-            record_cpu[i].room = RECORD_RING;
-        if (!record_cpu[i].under)
-            record_cpu[i].under = &record_cpu[i].spare;
-        /* The reader's side alone moves: a CPU may still be finishing a record of before. */
-        record_cpu[i].tail = __atomic_load_n(&record_cpu[i].head, __ATOMIC_ACQUIRE);
-        __atomic_store_n(&record_cpu[i].lost, 0, __ATOMIC_RELAXED);
-    }
+    for (unsigned i = 0; i < nr_cpus && !rc; i++)
+        rc = prepare(i);
     if (!rc) {
         *token = ++session;
         WRITE_ONCE(last_read_ns, now_ns());
@@ -104,7 +113,7 @@ static unsigned take(unsigned cpu, struct trap_record *out, unsigned max)
     unsigned n = 0;
 
     for (uint64_t t = c->tail; c->ring && t != head && n < max; t++)
-        out[n++] = readable(c->ring[t & (RECORD_RING - 1)], cpu);
+        out[n++] = readable(c->ring[t & (RECORD_RING - 1)].rec, cpu);
     /* The slots are the writer's again only after they were copied. */
     __atomic_store_n(&c->tail, c->tail + n, __ATOMIC_RELEASE);
     return n;
@@ -133,6 +142,14 @@ int record_read(uint64_t token, unsigned cpu, struct trap_record *out, unsigned 
     return rc;
 }
 
+bool record_room(struct record_cpu *c, unsigned n)
+{
+    if (likely(c->head + n <= c->limit))
+        return true;
+    c->limit = __atomic_load_n(&c->tail, __ATOMIC_ACQUIRE) + RECORD_RING;
+    return c->head + n <= c->limit;
+}
+
 /* The ring is full: usually its reader is slow, sometimes nobody will ever come. */
 void record_lose(struct record_cpu *c)
 {
@@ -141,38 +158,40 @@ void record_lose(struct record_cpu *c)
         WRITE_ONCE(record_listening, false);
 }
 
-void record_suspend(struct trap_record *outer)
+bool record_suspend(struct record_cpu *c, struct trap_record *outer)
 {
-    const struct record_cpu *c = &record_cpu[cpu_id()];
-
-    if (c->under)
-        *outer = *c->under;
+    if (c->under == &c->spare)
+        return false;
+    *outer = *c->under;
+    c->under = &c->spare;
+    c->suspended++;
+    return true;
 }
 
-void record_resume(const struct trap_record *outer)
+void record_resume(struct record_cpu *c, const struct trap_record *outer)
 {
-    struct record_cpu *c = &record_cpu[cpu_id()];
-
-    if (!c->ring)
-        return;
+    c->suspended--;
     c->under = record_place(c);
     *c->under = *outer;
 }
 
+/* What is under way moves up by one, for which there must be room as well. */
 void record_write(const struct trap_record *rec)
 {
-    struct record_cpu *c = &record_cpu[cpu_id()];
-    struct trap_record under, *to;
+    struct record_cpu *c = this_cpu()->record;
+    bool around = c->under != &c->spare;
+    struct trap_record under = *c->under;
 
-    if (unlikely(!c->ring))
+    if (!record_room(c, 1 + around + c->suspended)) {
+        record_lose(c);
         return;
-    /* What is under way moves up by one; if nothing is, its place is free anyway. */
-    under = *c->under;
-    to = record_place(c);
-    *to = *rec;
-    record_publish(c, to);
-    c->under = record_place(c);
-    *c->under = under;
+    }
+    *record_place(c) = *rec;
+    record_publish(c);
+    if (around) {
+        c->under = record_place(c);
+        *c->under = under;
+    }
 }
 
 void record_denial(const struct trap_record *rec)
@@ -200,21 +219,37 @@ unsigned record_denials(struct trap_record *out, unsigned max)
     return n;
 }
 
-static void dump_cpu(unsigned cpu)
+static void dump_one(const char *how, unsigned cpu, unsigned domid, unsigned kind, uint64_t addr,
+                     unsigned size, bool write, unsigned result, uint64_t value)
 {
-    static const char *const kinds[] = { "mmio", "port" };
+    static const char *const kinds[] = { "mmio", "port", "config", NULL, "msi-x" };
     static const char *const results[] = { "done",      "denied", "dropped",
                                            "forwarded", "retry",  "nobody" };
-    const struct record_last_ring *ring = &record_last_ring[cpu];
+
+    if (kind < ARRAY_SIZE(kinds) && kinds[kind] && result < ARRAY_SIZE(results))
+        pr_err("  %scpu%u d%u %s %s %#llx/%u %#llx: %s", how, cpu, domid, write ? "write" : "read",
+               kinds[kind], (unsigned long long)addr, size, (unsigned long long)value,
+               results[result]);
+}
+
+static void dump_cpu(unsigned cpu)
+{
+    const struct record_last_ring *last = &record_last_ring[cpu];
+    const struct record_cpu *c = &record_cpu[cpu];
+    uint64_t end = c->ring ? c->head : 0, n = MIN(end, (uint64_t)RECORD_LAST);
 
     for (unsigned i = 0; i < RECORD_LAST; i++) {
-        const struct record_last *a = &ring->entry[(ring->next + i) % RECORD_LAST];
+        const struct record_last *a = &last->entry[(last->next + i) % RECORD_LAST];
 
-        if (!a->valid || a->kind >= ARRAY_SIZE(kinds) || a->disposition >= ARRAY_SIZE(results))
-            continue;
-        pr_err("  cpu%u d%u %s %s %#llx/%u %#llx: %s", cpu, a->domid, a->write ? "write" : "read",
-               kinds[a->kind], (unsigned long long)a->addr, a->size, (unsigned long long)a->value,
-               results[a->disposition]);
+        if (a->valid)
+            dump_one("", cpu, a->domid, a->kind, a->addr, a->size, a->write, a->disposition,
+                     a->value);
+    }
+    for (uint64_t i = end - n; i < end; i++) {
+        const struct trap_record *rec = &c->ring[i & (RECORD_RING - 1)].rec;
+
+        dump_one("recorded ", cpu, rec->domid, rec->kind & ~RECORD_TICKS, rec->addr, rec->size,
+                 rec->write, rec->disposition, rec->value);
     }
 }
 

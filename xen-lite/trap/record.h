@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Trap records: who touched what, who decided, and how long it took.  A ring a CPU is written while
- * somebody listens.  Always on are the last accesses of each CPU, for a panic, and the ring of
- * refusals.
+ * somebody listens; while nobody does, the last accesses of each CPU are kept for a panic.  Always on is the
+ * ring of refusals.
  */
 #ifndef XL_TRAP_RECORD_H
 #define XL_TRAP_RECORD_H
@@ -70,33 +70,54 @@ int record_read(uint64_t token, unsigned cpu, struct trap_record *out, unsigned 
 /* Writes into the running CPU's ring.  Only meaningful while record_listening. */
 void record_write(const struct trap_record *rec);
 
+/* A record and what fills it up to a line of the cache, so that its place is found by a shift and no other line is written. */
+struct record_slot {
+    struct trap_record rec;
+    uint64_t pad[2];
+};
+
 /*
  * A CPU's ring. The record of an access that is under way is filled in where it will be in the ring; what is recorded meanwhile comes
  * before it (record_write()). Times in it are raw ticks, as `kind` says, until somebody reads it.
  */
 struct record_cpu {
-    struct trap_record *ring; /* NULL: never started */
-    struct trap_record
-        *under;          /* under way: in the ring or `spare`, never NULL once there is a ring */
-    uint64_t head, tail; /* written, read; both only grow */
-    uint64_t room;       /* records that the ring holds: RECORD_RING, or 0 without one */
+    struct trap_record *under; /* of the access under way, in the ring; `spare` while there is none */
+    struct record_slot *ring;
+    uint64_t head;      /* written; only grows */
+    uint64_t limit;     /* how far head may grow as far as is known: no more than tail + RECORD_RING */
+    unsigned suspended; /* accesses around the one under way, whose records need room afterwards */
+    struct trap_record spare; /* for what is said about accesses that are not recorded */
+    uint64_t tail __aligned(64); /* read; only grows */
     uint64_t lost;
-    struct trap_record spare; /* for what finds no room */
-} __aligned(128);
-extern struct record_cpu record_cpu[MAX_CPUS];
+} __aligned(64);
 
 #define RECORD_TICKS 0x80u /* in kind, never seen by readers: time and ns are ticks of the CPU */
 
+/* Room for `n` more records in the ring, whatever it takes to find out. */
+bool record_room(struct record_cpu *c, unsigned n);
+/* There was none: counts it. */
+void record_lose(struct record_cpu *c);
+
+/* Where the next record goes, if there is room for it. */
+static inline struct trap_record *record_place(const struct record_cpu *c)
+{
+    return &c->ring[c->head & (RECORD_RING - 1)].rec;
+}
+
+/* Makes what was filled in there visible. */
+static inline void record_publish(struct record_cpu *c)
+{
+    __atomic_store_n(&c->head, c->head + 1, __ATOMIC_RELEASE);
+}
+
 /*
  * Says what the access under way on this CPU is about (RECORD_CONFIG or RECORD_MSIX), and who handles it (0: as said before). Without
- * one it does nothing that is seen.
+ * one it does nothing that is seen. Only while record_listening, or after it was.
  */
 static inline void record_annotate(unsigned kind, uint32_t sbdf, uint32_t reg, uint16_t handler)
 {
-    struct trap_record *rec = record_cpu[cpu_id()].under;
+    struct trap_record *rec = this_cpu()->record->under;
 
-    if (unlikely(!rec))
-        return;
     rec->kind = (uint8_t)(kind | RECORD_TICKS);
     rec->sbdf = sbdf;
     rec->addr = reg;
@@ -104,62 +125,45 @@ static inline void record_annotate(unsigned kind, uint32_t sbdf, uint32_t reg, u
         rec->handler = handler;
 }
 
-/* Where the next record goes. */
-static inline struct trap_record *record_place(struct record_cpu *c)
-{
-    if (unlikely(c->head - __atomic_load_n(&c->tail, __ATOMIC_ACQUIRE) >= c->room))
-        return &c->spare;
-    return &c->ring[c->head & (RECORD_RING - 1)];
-}
-
-/* There is no room for it: counts it. */
-void record_lose(struct record_cpu *c);
-
-/* Makes what was filled in there visible. */
-static inline void record_publish(struct record_cpu *c, const struct trap_record *rec)
-{
-    if (likely(rec != &c->spare))
-        __atomic_store_n(&c->head, c->head + 1, __ATOMIC_RELEASE);
-    else
-        record_lose(c);
-}
-
 /*
- * An access begins, and ends; c is the running CPU's. Fields that lie side by side are stored together, as this is done for each access
- * while somebody listens.
+ * An access begins; there is room for its record. `who` is trap_who(). Fields that lie side by side are stored together, as this is
+ * done for each access while somebody listens.
  */
 static inline void record_begin(struct record_cpu *c, unsigned kind, uint64_t addr, unsigned size,
-                                bool write, uint64_t who)
+                                bool write, uint32_t who, uint32_t handler)
 {
-    struct trap_record *rec = c->under = record_place(c);
-    uint64_t what = kind | RECORD_TICKS | size << 8 | (unsigned)write << 16;
+    struct trap_record *rec = record_place(c);
+    uint64_t what = kind | RECORD_TICKS | (unsigned)write << 16 | size << 8;
 
+    c->under = rec;
     rec->addr = addr;
     rec->sbdf = DENY_NO_DEVICE;
     __builtin_memcpy(&rec->domid, &who, sizeof(who));
-    __builtin_memcpy(&rec->kind, &what, sizeof(what));
+    __builtin_memcpy(&rec->handler, &handler, sizeof(handler));
+    __builtin_memcpy(&rec->kind, &what, sizeof(what)); /* done, as most are, and without a reason */
     rec->time = clock_ticks();
 }
 
-static inline void record_end(struct record_cpu *c, uint64_t value, unsigned disposition)
+/* The access that has begun last on this CPU ends. */
+static inline void record_end(uint64_t value, unsigned disposition)
 {
+    struct record_cpu *c = this_cpu()->record;
     struct trap_record *rec = c->under;
 
     rec->value = value;
-    rec->disposition = (uint8_t)disposition;
-    rec->ns = (uint32_t)(clock_ticks() - rec->time);
-    record_publish(c, rec);
+    if (disposition)
+        rec->disposition = (uint8_t)disposition;
+    rec->ns = (uint32_t)clock_ticks() - (uint32_t)rec->time;
+    record_publish(c);
     c->under = &c->spare;
 }
 
-/* One access inside another: between the two calls there may be a record_begin() and record_end() of its own. */
-void record_suspend(struct trap_record *outer);
-void record_resume(const struct trap_record *outer);
-/* For record_begin(). */
-static inline uint64_t record_who(uint16_t domid, unsigned vcpu, uint16_t handler)
-{
-    return domid | (uint64_t)(vcpu & 0xffff) << 16 | (uint64_t)handler << 32;
-}
+/*
+ * One access inside another: between the two calls there may be a record_begin() and record_end() of its own, if there is room for
+ * 1 + c->suspended records. Returns whether there is one around it.
+ */
+bool record_suspend(struct record_cpu *c, struct trap_record *outer);
+void record_resume(struct record_cpu *c, const struct trap_record *outer);
 
 /* One access that a CPU remembers for a panic. */
 struct record_last {
@@ -176,7 +180,7 @@ struct record_last_ring {
 } __aligned(64);
 extern struct record_last_ring record_last_ring[];
 
-/* Remembers an access for a panic, in a few stores. */
+/* Remembers an access that is not recorded for a panic, in a few stores. */
 static inline void record_last(unsigned cpu, uint16_t domid, unsigned kind, uint64_t addr,
                                unsigned size, bool write, unsigned disposition, uint64_t value)
 {
@@ -198,7 +202,7 @@ void record_denial(const struct trap_record *rec);
 /* Copies up to `max` of the newest refusals, oldest first; returns how many. */
 unsigned record_denials(struct trap_record *out, unsigned max);
 
-/* Prints the last accesses of each CPU.  For panics: takes no lock, allocates nothing. */
+/* Prints the last accesses of each CPU, and the last of those that were recorded.  For panics: takes no lock, allocates nothing. */
 void trap_dump_last(void);
 
 /*

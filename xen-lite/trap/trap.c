@@ -254,41 +254,46 @@ static __attribute__((noinline)) enum trap_result not_done(struct trap_region *r
 }
 
 /*
- * The access is performed and timed, and a record of it written. Handlers annotate what is under way; what they make records of
- * comes first.
+ * The access is performed and timed, and a record of it written, for which there is room. Handlers annotate what is under way; what
+ * they make records of comes first.
  */
 static inline __attribute__((always_inline)) int
-recorded_call(unsigned cpu, struct vcpu *v, const struct trap_table *t, struct trap_region *r,
-              uint64_t addr, unsigned size, bool write, uint64_t *val)
+recorded_call(struct record_cpu *c, struct vcpu *v, uint32_t who, struct trap_region *r,
+              enum trap_kind kind, uint64_t addr, unsigned size, bool write, uint64_t *val)
 {
-    struct record_cpu *c = &record_cpu[cpu];
-    uint64_t value;
     int res;
 
-    record_begin(c, r->kind, addr, size, write, record_who(t->domid, vcpu_trap_id(v), r->handler));
+    record_begin(c, kind, addr, size, write, who, r->handler);
     res = call_handler(v, r, addr, size, write, val);
-    value = *val;
-    if (unlikely(res != TRAP_DONE)) {
-        if (!write)
-            value = trap_all_ones(size);
-        record_end(c, value, res < 0 ? TRAP_DENIED : (unsigned)res);
-    } else {
-        record_end(c, value, TRAP_DONE);
-    }
+    if (likely(res == TRAP_DONE))
+        record_end(*val, TRAP_DONE);
+    else
+        record_end(write ? *val : trap_all_ones(size), res < 0 ? TRAP_DENIED : (unsigned)res);
     return res;
 }
 
-/* Perhaps an access that a handler makes: what is under way around it goes on afterwards. */
-static __attribute__((noinline)) int recorded_inner_call(struct vcpu *v, struct trap_table *t,
-                                                         struct trap_region *r, uint64_t addr,
-                                                         unsigned size, bool write, uint64_t *val)
+/*
+ * Perhaps an access that a handler makes: what is under way around it goes on afterwards. Perhaps there is no room, and the record is
+ * lost.
+ */
+static __attribute__((noinline)) int recorded_slowly(struct vcpu *v, uint32_t who,
+                                                     struct trap_region *r, enum trap_kind kind,
+                                                     uint64_t addr, unsigned size, bool write,
+                                                     uint64_t *val)
 {
+    struct record_cpu *c = this_cpu()->record;
     struct trap_record outer;
+    bool inner = record_suspend(c, &outer);
     int res;
 
-    record_suspend(&outer);
-    res = recorded_call(cpu_id(), v, t, r, addr, size, write, val);
-    record_resume(&outer);
+    if (record_room(c, 1 + c->suspended)) {
+        res = recorded_call(c, v, who, r, kind, addr, size, write, val);
+    } else {
+        record_lose(c);
+        res = call_handler(v, r, addr, size, write, val);
+    }
+    if (inner)
+        record_resume(c, &outer);
     return res;
 }
 
@@ -308,61 +313,72 @@ static enum trap_result not_found(struct trap_table *t, enum trap_kind kind, uin
 
 /* The hint was wrong, or a handler makes an access. */
 static __attribute__((noinline)) enum trap_result
-access_slowly(struct vcpu *v, struct trap_table *t, enum trap_kind kind, uint64_t addr,
+access_slowly(struct vcpu *v, const struct trap_vcpu *tv, enum trap_kind kind, uint64_t addr,
               unsigned size, bool write, uint64_t *val)
 {
     bool straddles = false;
-    struct trap_region *r = find(t, kind, addr, addr + size - 1, &straddles);
+    struct trap_region *r = find(tv->table, kind, addr, addr + size - 1, &straddles);
     int res;
 
     if (!r)
-        return not_found(t, kind, addr, size, write, val, straddles);
+        return not_found(tv->table, kind, addr, size, write, val, straddles);
     if (READ_ONCE(record_listening))
-        res = recorded_inner_call(v, t, r, addr, size, write, val);
+        res = recorded_slowly(v, tv->who, r, kind, addr, size, write, val);
     else
         res = call_handler(v, r, addr, size, write, val);
     return res == TRAP_DONE ? TRAP_DONE : not_done(r, res, size, write, val);
 }
 
+/* Each of the four kinds of access is compiled for itself: what is known of it costs nothing then. */
 static inline __attribute__((always_inline)) enum trap_result
 access(struct vcpu *v, enum trap_kind kind, uint64_t addr, unsigned size, bool write, uint64_t *val)
 {
-    struct trap_table *t = vcpu_trap_table(v);
+    const struct trap_vcpu *tv = vcpu_trap(v);
     unsigned cpu = cpu_id();
-    struct reclaim_cpu *c = &reclaim_cpu[cpu];
+    struct reclaim_cpu *rc = &reclaim_cpu[cpu];
     struct trap_region *r;
+    bool recorded = false;
     int res;
 
     /* A handler that makes an access itself is inside one already. */
-    if (unlikely(reclaim_inside(c)))
-        return access_slowly(v, t, kind, addr, size, write, val);
-    reclaim_enter(c);
-    r = find_hinted(t, kind, addr, addr + size - 1);
-    if (likely(r)) {
-        if (likely(!READ_ONCE(record_listening)))
-            res = call_handler(v, r, addr, size, write, val);
-        else
-            res = recorded_call(cpu, v, t, r, addr, size, write, val);
-        if (unlikely(res != TRAP_DONE))
-            res = not_done(r, res, size, write, val);
+    if (unlikely(reclaim_inside(rc)))
+        return access_slowly(v, tv, kind, addr, size, write, val);
+    reclaim_enter(rc);
+    r = find_hinted(tv->table, kind, addr, addr + size - 1);
+    if (unlikely(!r)) {
+        res = access_slowly(v, tv, kind, addr, size, write, val);
+    } else if (likely(!READ_ONCE(record_listening))) {
+        res = call_handler(v, r, addr, size, write, val);
     } else {
-        res = access_slowly(v, t, kind, addr, size, write, val);
+        struct record_cpu *c = this_cpu()->record;
+
+        recorded = c->head != c->limit;
+        if (likely(recorded))
+            res = recorded_call(c, v, tv->who, r, kind, addr, size, write, val);
+        else
+            res = recorded_slowly(v, tv->who, r, kind, addr, size, write, val);
     }
-    reclaim_leave(c);
-    record_last(cpu, t->domid, kind, addr, size, write, (unsigned)res, *val);
+    if (r && unlikely(res != TRAP_DONE))
+        res = not_done(r, res, size, write, val);
+    reclaim_leave(rc);
+    /* In a panic the record tells of it. */
+    if (!recorded)
+        record_last(cpu, tv->table->domid, kind, addr, size, write, (unsigned)res, *val);
     return (enum trap_result)res;
 }
 
 enum trap_result trap_mmio_access(struct vcpu *v, uint64_t gpa, unsigned size, bool write,
                                   uint64_t *val)
 {
-    return access(v, TRAP_MMIO, gpa, size, write, val);
+    return write ? access(v, TRAP_MMIO, gpa, size, true, val)
+                 : access(v, TRAP_MMIO, gpa, size, false, val);
 }
 
 enum trap_result trap_pio_access(struct vcpu *v, uint16_t port, unsigned size, bool write,
                                  uint64_t *val)
 {
-    return access(v, TRAP_PIO, port, size, write, val);
+    return write ? access(v, TRAP_PIO, port, size, true, val)
+                 : access(v, TRAP_PIO, port, size, false, val);
 }
 
 int trap_for_each(struct trap_table *t, enum trap_kind kind,

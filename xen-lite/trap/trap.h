@@ -84,9 +84,18 @@ struct trap_table {
 
 /* ---- implemented by the domain layer ---- */
 
-struct trap_table *vcpu_trap_table(struct vcpu *v);
-/* Number of the vCPU in its domain; for records only. */
-unsigned vcpu_trap_id(const struct vcpu *v);
+/* What a vCPU is to the registry; part of it, and filled in when it is made. */
+struct trap_vcpu {
+    struct trap_table *table;
+    uint32_t who; /* trap_who(): for records */
+};
+
+static inline uint32_t trap_who(uint16_t domid, unsigned vcpu)
+{
+    return domid | (uint32_t)vcpu << 16;
+}
+
+const struct trap_vcpu *vcpu_trap(const struct vcpu *v);
 
 /* ---- life cycle ---- */
 

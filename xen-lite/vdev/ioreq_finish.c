@@ -139,6 +139,7 @@ static uint8_t disposition(const struct decision *dec)
 static void record(const struct ioreq_vcpu *iv, const struct ioreq_request *req,
                    const struct decision *dec)
 {
+    static uint16_t handler; /* looked up once: its name is compared with all others */
     uint64_t ns = now_ns() - req->since;
     struct trap_record rec = {
         .time = req->since,
@@ -148,7 +149,6 @@ static void record(const struct ioreq_vcpu *iv, const struct ioreq_request *req,
         .ns = (uint32_t)MIN(ns, (uint64_t)UINT32_MAX),
         .domid = iv->io->domid,
         .vcpu = (uint16_t)iv->id,
-        .handler = trap_handler_id("device-model"),
         .kind = RECORD_DECIDE,
         .size = req->size,
         .write = !req->read,
@@ -156,6 +156,9 @@ static void record(const struct ioreq_vcpu *iv, const struct ioreq_request *req,
         .reason = dec->reason,
     };
 
+    if (unlikely(!READ_ONCE(handler)))
+        WRITE_ONCE(handler, trap_handler_id("device-model"));
+    rec.handler = READ_ONCE(handler);
     record_write(&rec);
 }
 

@@ -160,14 +160,6 @@ static inline void annotate(uint32_t sbdf, unsigned reg, const struct vpci_reg *
         record_annotate(RECORD_CONFIG, sbdf, reg, r ? r->handler : 0);
 }
 
-/* The same before it is known how the access will go, without a lock: the map was made before the function could be found. */
-static inline void annotate_first(const struct vpci_dev *vd, uint32_t sbdf, unsigned reg)
-{
-    if (unlikely(READ_ONCE(record_listening)))
-        record_annotate(RECORD_CONFIG, sbdf, reg,
-                        vd && vd->map[reg / 4] ? vd->reg[vd->map[reg / 4] - 1].handler : 0);
-}
-
 /* Lays `val`, a value of `size` bytes at register `at`, over the bytes of the access [reg, reg +
  * len). */
 static uint32_t overlay(uint32_t acc, unsigned reg, unsigned len, unsigned at, unsigned size,
@@ -288,13 +280,11 @@ static inline bool managed(const struct vpci_dev *vd, unsigned reg)
 }
 
 /*
- * True if a register of the map has something to say about a read. The others, which are managed for
+ * True if a register of the map that is managed has something to say about a read. The others, which are managed for
  * their writes, are the hardware's.
  */
 static inline bool managed_for_read(const struct vpci_dev *vd, unsigned reg)
 {
-    if (likely(!managed(vd, reg)))
-        return false;
     return vd->read_here[reg / 4 / 64] >> (reg / 4 % 64) & 1;
 }
 
@@ -303,12 +293,16 @@ enum trap_result vpci_read(struct vpci *vpci, uint32_t sbdf, unsigned reg, unsig
 {
     struct vpci_dev *vd = vpci_find(vpci, sbdf);
 
-    annotate_first(vd, sbdf, reg);
     if (vd) {
         __atomic_fetch_add(&vd->reads, 1, __ATOMIC_RELAXED);
         WRITE_ONCE(vd->touched[reg / 4].reads, vd->touched[reg / 4].reads + 1);
     }
-    if (likely(!vd || !managed_for_read(vd, reg)))
+    if (likely(!vd || !managed(vd, reg))) {
+        annotate(sbdf, reg, NULL);
+        return vpci->policy->read(vpci, vd, sbdf, reg, size, val);
+    }
+    annotate(sbdf, reg, &vd->reg[vd->map[reg / 4] - 1]);
+    if (!managed_for_read(vd, reg))
         return vpci->policy->read(vpci, vd, sbdf, reg, size, val);
     return managed_read(vpci, vd, reg, size, val);
 }
