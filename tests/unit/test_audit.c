@@ -136,7 +136,7 @@ bool girq_of_entry(unsigned unit, unsigned index, struct girq_entry *out)
     *out = (struct girq_entry){
         .dom = dom[1], .sbdf = NIC, .sid = irte.sid, .vector = (uint8_t)girq_vector, .dest = 2
     };
-    ir_inspect(unit, index, &out->present, &out->entry_sbdf, &out->entry_vector, &out->entry_dest);
+    ir_inspect(unit, index, &out->entry);
     return true;
 }
 

@@ -149,7 +149,7 @@ struct xenlite_explain {
 
 struct xenlite_iommu {
     uint8_t present, enabled, interrupt_remapping;
-    uint8_t posted_interrupts; /* 0: not available */
+    uint8_t posted_interrupts; /* 1: some unit posts them; 0: none can, or is asked to */
     uint8_t shared;            /* processors and units walk the same tables */
     uint8_t address_bits;
     uint8_t max_order;
@@ -169,7 +169,8 @@ struct xenlite_iommu {
 #define XENLITE_UNIT_PAGE_SELECTIVE (1u << 6)
 #define XENLITE_UNIT_WRITE_BUFFER   (1u << 7)
 #define XENLITE_UNIT_FAILED         (1u << 8)
-#define XENLITE_UNIT_POSTS          (1u << 9) /* the unit could post interrupts */
+#define XENLITE_UNIT_CAN_POST       (1u << 9) /* the unit is able to post interrupts */
+#define XENLITE_UNIT_POSTS          (1u << 10) /* ... and does */
 
 struct xenlite_iommu_unit {
     uint64_t registers; /* physical address */
