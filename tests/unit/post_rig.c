@@ -293,10 +293,27 @@ static bool all_asleep(void)
     return true;
 }
 
+/* With every CPU in its guest or halted: what waits for a vCPU that runs or sleeps has been said to the CPU that it is on. */
+static void check_reachable(void)
+{
+    for (unsigned i = 0; i < POST_VCPUS; i++) {
+        const struct vcpu *v = dom->vcpu[i];
+        unsigned cpu = v->sched.cpu;
+
+        if (v->sched.blocked && (!v->post.listed || v->post.cpu != cpu))
+            wrong("vCPU %u, of CPU %u, sleeps where it does not belong", i, cpu);
+        if ((v->sched.running || v->sched.blocked) && !has_pending(cpu) &&
+            ir_post_waiting(v->post.descriptor))
+            wrong("vCPU %u has something, and its CPU %u is not told", i, cpu);
+    }
+}
+
 /* Time goes on by one step: bursts become silence, silence a verdict. */
 static void tick(void)
 {
     steps++;
+    if (all_outside())
+        check_reachable();
     if (!quiet && steps > BURST_STEPS) {
         quiet = true;
         steps = 0;
@@ -446,19 +463,6 @@ bool frames_scrub(bool (*go_on)(void))
     return true;
 }
 
-/* ---- references ---- */
-
-void domain_get(struct domain *d)
-{
-    d->refs++;
-}
-
-void domain_put(struct domain *d)
-{
-    if (!--d->refs)
-        wrong("the domain's last reference is gone");
-}
-
 /* ---- a game ---- */
 
 static void make_vcpu(unsigned id)
@@ -552,13 +556,35 @@ static void take_down(void)
     sim_now_step = 0;
 }
 
-void post_play(uint64_t seed, unsigned rounds, struct post_counts *counts)
+void post_begin(uint64_t seed)
 {
     set_up(seed);
     for (unsigned i = 0; i < POST_VCPUS; i++)
         make_vcpu(i);
     for (unsigned i = 0; i < POST_SOURCES; i++)
         make_source(i);
+}
+
+struct vcpu *post_vcpu(unsigned n)
+{
+    return dom->vcpu[n];
+}
+
+void post_request(unsigned n)
+{
+    request(&source[n]);
+    assert_string_equal(failure, "");
+}
+
+void post_end(void)
+{
+    rig_check();
+    take_down();
+}
+
+void post_play(uint64_t seed, unsigned rounds, struct post_counts *counts)
+{
+    post_begin(seed);
     for (unsigned i = 0; i < POST_VCPUS; i++)
         sched_unhold(dom->vcpu[i]);
     rounds_left = rounds;
@@ -574,7 +600,6 @@ void post_play(uint64_t seed, unsigned rounds, struct post_counts *counts)
     if (failure[0])
         fail_msg("seed %llu, round %u: %s", (unsigned long long)seed, rounds - rounds_left,
                  failure);
-    rig_check();
-    take_down();
+    post_end();
     *counts = count;
 }

@@ -26,4 +26,11 @@ struct post_counts {
 /* Runs `rounds` bursts of requests and actions, each followed by silence in which everything must arrive. Fails the test if not. */
 void post_play(uint64_t seed, unsigned rounds, struct post_counts *counts);
 
+/* The same machine with nobody running: vCPUs that have not begun, and a source for each of the first, in turn. */
+void post_begin(uint64_t seed);
+struct vcpu *post_vcpu(unsigned n);
+/* The n-th source sends its message. */
+void post_request(unsigned n);
+void post_end(void);
+
 #endif

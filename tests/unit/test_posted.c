@@ -15,7 +15,7 @@
 static void test_games(void **state)
 {
     const char *games = getenv("XEN_LITE_POSTED_GAMES");
-    unsigned nr = games ? (unsigned)atoi(games) : 12;
+    unsigned nr = games ? (unsigned)atoi(games) : 40;
     struct post_counts sum = { 0 };
 
     (void)state;
@@ -47,10 +47,68 @@ static void test_games(void **state)
     assert_true(sum.pauses > nr);
 }
 
+/* INIT takes away what the local APIC has requested, and what is on the way there. */
+static void test_init(void **state)
+{
+    struct vcpu *v;
+
+    (void)state;
+    post_begin(1);
+    v = post_vcpu(2);
+    post_request(2);
+    assert_true(post_waiting(v));
+    assert_int_equal(vlapic_highest_irr(&v->vlapic), -1);
+    vcpu_init_signal(v);
+    assert_false(post_waiting(v));
+    post_sync(v);
+    assert_int_equal(vlapic_highest_irr(&v->vlapic), -1);
+    post_end();
+}
+
+/* A toolstack that reads the local APIC of a vCPU that does not run sees what was posted. */
+static void test_sync(void **state)
+{
+    struct vcpu *v;
+
+    (void)state;
+    post_begin(2);
+    v = post_vcpu(3);
+    post_request(3);
+    post_sync(v);
+    assert_int_equal(vlapic_highest_irr(&v->vlapic), 0x31 + 17 * 3);
+    assert_int_equal(v->post.taken, 1);
+    assert_false(post_waiting(v));
+    post_end();
+}
+
+/* Nobody is told of requests for one that has been stopped for good. */
+static void test_stop(void **state)
+{
+    struct vcpu *v;
+
+    (void)state;
+    post_begin(3);
+    v = post_vcpu(1);
+    v->sched.running = true;
+    this_cpu()->current = v;
+    post_sleep(v);
+    assert_true(v->post.listed);
+    v->sched.running = false;
+    this_cpu()->current = NULL;
+    post_stop(v);
+    assert_false(v->post.listed);
+    post_request(1); /* would be told to a CPU that has nothing to do with it */
+    assert_true(post_waiting(v));
+    post_end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_games),
+        cmocka_unit_test(test_init),
+        cmocka_unit_test(test_sync),
+        cmocka_unit_test(test_stop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
