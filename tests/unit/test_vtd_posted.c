@@ -3,8 +3,8 @@
  * Entries in posted format and their descriptors against the software unit: what it does with a request, who may send one,
  * changes between the formats, and who may write to a descriptor when.
  */
-#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -371,52 +371,61 @@ static void test_life(void **state)
 
 /* ---- both words of an entry change in one store ---- */
 
-static volatile bool done;
+static volatile uint64_t *stepped;
+static volatile unsigned nr_steps, nr_torn, nr_changes;
+static volatile uint64_t last_low;
 
-static void read_entry(uint64_t *entry, uint64_t *low, uint64_t *high)
+/* After each instruction, as a unit might read it. The halves of the words that are looked at are always written as equal. */
+static void on_step(int signal)
 {
-    *low = *high = 0;
-    __asm__ __volatile__("lock cmpxchg16b %0"
-                         : "+m"(*(uint64_t(*)[2])entry), "+a"(*low), "+d"(*high)
-                         : "b"(0ULL), "c"(0ULL)
-                         : "cc", "memory");
+    uint64_t low = stepped[0], high = stepped[1];
+
+    (void)signal;
+    nr_steps++;
+    nr_torn += low >> 32 != high >> 32;
+    nr_changes += low != last_low;
+    last_low = low;
 }
 
-/* As a unit reads it: whole. */
-static void *reader(void *arg)
+static void single_step(bool on)
 {
-    uint64_t *entry = arg, low, high, torn = 0;
-
-    while (!done) {
-        read_entry(entry, &low, &high);
-        torn += low >> 32 != high >> 32;
-    }
-    return (void *)(uintptr_t)torn;
+    if (on)
+        __asm__ __volatile__("lea -128(%%rsp), %%rsp; pushfq; orl $0x100, (%%rsp); popfq;"
+                             "lea 128(%%rsp), %%rsp" ::: "cc", "memory");
+    else
+        __asm__ __volatile__("lea -128(%%rsp), %%rsp; pushfq; andl $~0x100, (%%rsp); popfq;"
+                             "lea 128(%%rsp), %%rsp" ::: "cc", "memory");
 }
 
 static void test_whole_stores(void **state)
 {
+    struct sigaction action = { .sa_handler = on_step }, old;
     struct vtd_model m = posting(39);
+    struct vtd_unit *u = &iommu.unit[0];
     struct ir_entry e;
-    pthread_t thread;
-    void *torn;
 
     (void)state;
     m.coherent = true;
     rig_up(&m, 1);
     assert_int_equal(ir_alloc(DEV_A, &e), 0);
-    done = false;
-    assert_int_equal(pthread_create(&thread, NULL, reader, &iommu.unit[0].irt[e.index * 2]), 0);
-    for (uint64_t i = 0; i < 200000; i++) {
-        struct vtd_unit *u = &iommu.unit[0];
+    stepped = &u->irt[e.index * 2];
+    nr_steps = nr_torn = nr_changes = 0;
+    last_low = stepped[0];
+    assert_int_equal(sigaction(SIGTRAP, &action, &old), 0);
+    spin_lock(&u->lock);
+    for (uint64_t i = 1; i <= 3; i++) {
+        int err;
 
-        spin_lock(&u->lock);
-        assert_int_equal(vtd_irte_write(u, e.index, i << 32, i << 32 | DEV_A), 0);
-        spin_unlock(&u->lock);
+        single_step(true);
+        err = vtd_irte_write(u, e.index, i << 32 | 1, i << 32 | DEV_A);
+        single_step(false);
+        assert_int_equal(err, 0);
     }
-    done = true;
-    assert_int_equal(pthread_join(thread, &torn), 0);
-    assert_null(torn);
+    spin_unlock(&u->lock);
+    assert_int_equal(sigaction(SIGTRAP, &old, NULL), 0);
+    assert_true(nr_steps > 100);
+    assert_int_equal(nr_changes, 3);
+    assert_int_equal(nr_torn, 0);
 }
 
 int main(void)

@@ -55,7 +55,7 @@ struct iommu_state {
     struct iommu_fault history[IOMMU_FAULT_HISTORY];
     uint64_t nr_history; /* ever written */
 
-    spinlock_t post_lock;      /* innermost */
+    spinlock_t post_lock;      /* above the frame allocator's only */
     struct ir_post *post_pool; /* descriptors that nobody has; their frames stay for ever, for as many as were needed at a time */
 };
 

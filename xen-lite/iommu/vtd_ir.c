@@ -47,8 +47,8 @@ int vtd_irte_alloc(struct vtd_unit *u, uint16_t sid)
 }
 
 /*
- * A unit reads an entry as a whole, so it must be replaced as a whole (5.2.4, 9.11). Whatever has a unit has CMPXCHG16B,
- * and nobody but us writes the table, so it succeeds at the first or second attempt.
+ * A unit reads the 128 bits of an entry (9.10, 9.11) at once, so they are replaced at once. Every processor that comes with
+ * a unit has CMPXCHG16B, and nobody but us writes the table, so the first attempt succeeds.
  */
 static void store_entry(uint64_t *entry, uint64_t low, uint64_t high)
 {
