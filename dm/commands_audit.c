@@ -201,6 +201,8 @@ static struct json_object *describe_units(xc_interface *xc)
         add_number(unit, "levels", list[i].levels);
         add_number(unit, "address-bits", list[i].address_bits);
         add_bool(unit, "remaps-interrupts", list[i].flags & XENLITE_UNIT_REMAPS);
+        add_bool(unit, "can-post-interrupts", list[i].flags & XENLITE_UNIT_CAN_POST);
+        add_bool(unit, "posts-interrupts", list[i].flags & XENLITE_UNIT_POSTS);
         add_bool(unit, "failed", list[i].flags & XENLITE_UNIT_FAILED);
         add_number(unit, "remapping-entries-used", list[i].remap_used);
         add_number(unit, "faults", list[i].faults);
@@ -269,6 +271,7 @@ struct json_object *cmd_query_iommu(void *context, struct json_object *arguments
     add_bool(object, "present", iommu.present);
     add_bool(object, "enabled", iommu.enabled);
     add_bool(object, "interrupt-remapping", iommu.interrupt_remapping);
+    add_bool(object, "posted-interrupts", iommu.posted_interrupts);
     add_bool(object, "shared", iommu.shared);
     if (iommu.reason[0])
         add_string(object, "reason", iommu.reason);

@@ -33,7 +33,7 @@ static const struct {
     { XENLITE_UNIT_COHERENT, "coherent" },
     { XENLITE_UNIT_CACHING, "caching-mode" },
     { XENLITE_UNIT_WRITE_BUFFER, "write-buffer" },
-    { XENLITE_UNIT_POSTS, "could-post-interrupts" },
+    { XENLITE_UNIT_CAN_POST, "posted-interrupts" },
     { XENLITE_UNIT_FAILED, "FAILED" },
 };
 #define NR_FLAGS (sizeof(unit_flags) / sizeof(unit_flags[0]))
@@ -110,6 +110,8 @@ static struct json_object *unit_json(const struct xenlite_iommu_unit *u)
     add_number(o, "address_bits", u->address_bits);
     add_text(o, "largest_page", page_size(u->max_order));
     json_object_object_add(o, "features", flags);
+    add_flag(o, "posted_interrupts_available", (u->flags & XENLITE_UNIT_CAN_POST) != 0);
+    add_flag(o, "posted_interrupts_used", (u->flags & XENLITE_UNIT_POSTS) != 0);
     add_number(o, "cap", u->cap);
     add_number(o, "ecap", u->ecap);
     add_number(o, "remapping_entries_used", u->remap_used);
@@ -201,7 +203,11 @@ static void print_unit(const struct xenlite_iommu_unit *u, unsigned n)
             printf(" %s", unit_flags[i].name);
         }
     }
-    printf("; %u of %u remapping entries used, %" PRIu64 " faults, %" PRIu64 " invalidations\n",
+    printf("; posted interrupts %s; %u of %u remapping entries used, %" PRIu64 " faults, %" PRIu64
+           " invalidations\n",
+           (u->flags & XENLITE_UNIT_POSTS) != 0      ? "used"
+           : (u->flags & XENLITE_UNIT_CAN_POST) != 0 ? "available, not used"
+                                                     : "not available",
            u->remap_used, u->remap_size, u->faults, u->invalidations);
     if (u->failure[0] != '\0') {
         printf("  failed: %s\n", u->failure);
@@ -240,6 +246,19 @@ static void print_fault(const struct xenlite_iommu_fault *f)
            f->interrupt ? "" : "at ", f->addr, f->text, f->reason, f->there);
 }
 
+static const char *posting(const struct all *all)
+{
+    if (all->info.posted_interrupts) {
+        return "on";
+    }
+    for (unsigned n = 0; n < all->units; n++) {
+        if ((all->unit[n].flags & XENLITE_UNIT_CAN_POST) != 0) {
+            return "off";
+        }
+    }
+    return "not available";
+}
+
 static void print_text(const struct all *all)
 {
     const struct xenlite_iommu *i = &all->info;
@@ -248,8 +267,8 @@ static void print_text(const struct all *all)
         printf("No DMA remapping: %s\n", i->reason);
         return;
     }
-    printf("DMA remapping %s, interrupt remapping %s, posted interrupts not available\n",
-           i->enabled ? "on" : "off", i->interrupt_remapping ? "on" : "off");
+    printf("DMA remapping %s, interrupt remapping %s, posted interrupts %s\n",
+           i->enabled ? "on" : "off", i->interrupt_remapping ? "on" : "off", posting(all));
     if (i->shared) {
         puts("Processors and units walk the same page tables");
     } else {

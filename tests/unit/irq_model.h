@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "iommu/iommu.h"
+#include "iommu/post.h"
 #include "irq/ioapic.h"
 #include "irq/ioapic_hw.h"
 #include "irq/lapic.h"
@@ -123,10 +124,37 @@ int ir_set(struct ir_entry *e, uint8_t vector, uint32_t dest_apicid, bool level,
         return ir_set_result;
     ir_sets++;
     e->present = true;
+    e->post = NULL;
     e->vector = vector;
     e->dest = ir_last_dest = dest_apicid;
     e->level = level;
     return 0;
+}
+
+static bool ir_posts;
+static unsigned ir_posted;
+
+bool ir_can_post(const struct ir_entry *e)
+{
+    return e->valid && ir_posts;
+}
+
+int ir_set_posted(struct ir_entry *e, struct ir_post *post, uint8_t vector)
+{
+    assert_true(e->valid && ir_posts && vector >= 16);
+    if (ir_set_result)
+        return ir_set_result;
+    ir_posted++;
+    e->present = true;
+    e->vector = vector;
+    e->post = post;
+    e->dest = 0;
+    return 0;
+}
+
+paddr_t ir_post_address(const struct ir_post *p)
+{
+    return (paddr_t)(uintptr_t)p;
 }
 
 void ir_free(struct ir_entry *e)
@@ -136,10 +164,9 @@ void ir_free(struct ir_entry *e)
     ir_in_use--;
 }
 
-bool ir_inspect(unsigned unit, unsigned index, bool *present, uint32_t *sbdf, uint8_t *vector,
-                uint32_t *dest)
+bool ir_inspect(unsigned unit, unsigned index, struct ir_state *out)
 {
-    (void)unit, (void)index, (void)present, (void)sbdf, (void)vector, (void)dest;
+    (void)unit, (void)index, (void)out;
     return false;
 }
 

@@ -19,6 +19,7 @@
 #include "hypercall/xenlite_op.h"
 #include "irq/girq.h"
 #include "irq/ioapic.h"
+#include "iommu/post.h"
 #include "lib/errno.h"
 #include "mm/frame.h"
 #include "mm/phys.h"
@@ -35,6 +36,7 @@ static struct domain *dom[2]; /* 0 the control domain, 1 a guest */
 static struct vcpu caller;
 static struct pci_dev nic;
 static struct ir_entry irte; /* of the one source of messages */
+static paddr_t girq_post;    /* where the source thinks that it is posted to; 0: not at all */
 static uint16_t girq_vector;
 static int grant_answer;
 static unsigned preempt_every, preempt_calls;
@@ -134,9 +136,10 @@ bool girq_of_entry(unsigned unit, unsigned index, struct girq_entry *out)
     if (!irte.valid || irte.unit != unit || irte.index != index)
         return false;
     *out = (struct girq_entry){
-        .dom = dom[1], .sbdf = NIC, .sid = irte.sid, .vector = (uint8_t)girq_vector, .dest = 2
+        .dom = dom[1], .sbdf = NIC, .sid = irte.sid, .vector = (uint8_t)girq_vector,
+        .dest = girq_post ? 0 : 2, .post = girq_post
     };
-    ir_inspect(unit, index, &out->present, &out->entry_sbdf, &out->entry_vector, &out->entry_dest);
+    ir_inspect(unit, index, &out->entry);
     return true;
 }
 
@@ -222,9 +225,10 @@ static struct domain *make_domain(uint16_t domid)
 
 static int setup(void **state)
 {
-    const struct vtd_model units[] = { rig_qemu(48), rig_qemu(48) };
+    struct vtd_model units[] = { rig_qemu(48), rig_qemu(48) };
 
     (void)state;
+    units[0].posts = units[1].posts = *state != NULL;
     rig_memory_init = memory_init;
     p2m_set_limits(48, P2M_ORDER_2M, true);
     rig_up(units, 2);
@@ -260,6 +264,12 @@ static int setup(void **state)
     grant_answer = 1;
     preempt_every = 0;
     return 0;
+}
+
+static int setup_posting(void **state)
+{
+    *state = &irte;
+    return setup(state);
 }
 
 static int teardown(void **state)
@@ -493,6 +503,63 @@ static void test_more_breaches(void **state)
     clean();
 }
 
+/* Posted to a vCPU of the owner, to one of somebody else, to nobody's memory, and not as its source has it. */
+static void test_posted(void **state)
+{
+    static struct vcpu own, others;
+    const struct xenlite_breach *b;
+    struct ir_post *p;
+
+    (void)state;
+    own.vlapic.post = ir_post_alloc();
+    others.vlapic.post = ir_post_alloc();
+    assert_true(own.vlapic.post && others.vlapic.post);
+    for (unsigned i = 0; i < 2; i++) {
+        dom[i]->max_vcpus = 1;
+        dom[i]->vcpu[0] = i ? &own : &others;
+    }
+    assert_int_equal(ir_set_posted(&irte, own.vlapic.post, 0x55), 0);
+    girq_post = ir_post_address(own.vlapic.post);
+    clean();
+    girq_vector = 0x56;
+    assert_non_null(strstr(broken(5)->text, "another destination"));
+    girq_vector = 0x55;
+    girq_post = 0;
+    assert_non_null(strstr(broken(5)->text, "another destination"));
+    /* Source and entry agree, but it is not the owner's. */
+    assert_int_equal(ir_set_posted(&irte, others.vlapic.post, 0x55), 0);
+    girq_post = ir_post_address(others.vlapic.post);
+    b = broken(5);
+    assert_non_null(strstr(b->text, "no descriptor of its owner"));
+    assert_int_equal(b->entry >> 32, girq_post >> 6);
+    p = ir_post_alloc();
+    assert_int_equal(ir_set_posted(&irte, p, 0x55), 0);
+    girq_post = ir_post_address(p);
+    assert_non_null(strstr(broken(5)->text, "no descriptor of its owner"));
+    girq_post = 0;
+    assert_int_equal(ir_set(&irte, 0x55, 2, false, IR_FIXED), 0);
+    clean();
+    for (unsigned i = 0; i < 2; i++)
+        dom[i]->max_vcpus = 0;
+}
+
+static void test_posting_shown(void **state)
+{
+    struct xenlite_iommu_unit units[2];
+    struct xenlite_iommu i;
+    struct xenlite_info info = { .buffer = (uintptr_t)&i, .size = sizeof(i) };
+    struct xenlite_list list = { .buffer = (uintptr_t)units,
+                                 .entry_size = sizeof(units[0]),
+                                 .max = 2 };
+
+    (void)state;
+    assert_int_equal(op(XENLITE_AUDIT_iommu, 0, &info, sizeof(info)), 0);
+    assert_int_equal(i.posted_interrupts, 1);
+    assert_int_equal(op(XENLITE_AUDIT_iommu_units, 0, &list, sizeof(list)), 0);
+    assert_true(units[0].flags & XENLITE_UNIT_CAN_POST);
+    assert_true(units[1].flags & XENLITE_UNIT_POSTS);
+}
+
 /* More breaches than room: all counted. */
 static void test_room(void **state)
 {
@@ -598,6 +665,7 @@ static void test_iommu_shown(void **state)
     assert_int_equal(list.total, 2);
     assert_int_equal(units[0].levels, 4);
     assert_true(units[0].flags & XENLITE_UNIT_REMAPS);
+    assert_false(units[0].flags & (XENLITE_UNIT_CAN_POST | XENLITE_UNIT_POSTS));
     /* A device without owner shows that it blocks. */
     assert_int_equal(iommu_detach(DEV_B), 0);
     list =
@@ -618,6 +686,8 @@ int main(void)
         TEST(test_clean),        TEST(test_parts),         TEST(test_every_breach),
         TEST(test_break_errors), TEST(test_more_breaches), TEST(test_room),
         TEST(test_tables_shown), TEST(test_iommu_shown),
+        cmocka_unit_test_setup_teardown(test_posted, setup_posting, teardown),
+        cmocka_unit_test_setup_teardown(test_posting_shown, setup_posting, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

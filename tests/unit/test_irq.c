@@ -43,6 +43,16 @@ bool vapic_msi_cpu(struct domain *dom, uint64_t addr, uint32_t data, unsigned *c
     return dest_known;
 }
 
+static struct ir_post *dest_post;
+
+struct ir_post *vapic_msi_post(struct domain *dom, uint64_t addr, uint32_t data, uint8_t *vector)
+{
+    assert_ptr_equal(dom, (void *)0x1234);
+    (void)addr;
+    *vector = (uint8_t)data;
+    return dest_post;
+}
+
 unsigned vioapic_host_irq(struct domain *dom, uint32_t gsi, bool level)
 {
     assert_ptr_equal(dom, (void *)0x1234);
@@ -77,7 +87,9 @@ static int setup(void **state)
     madt.nr_overrides = 2;
     madt.override[0] = (struct acpi_madt_override){ 0, 0, 0, 2 };
     madt.override[1] = (struct acpi_madt_override){ 0, 9, 0xf, 9 };
-    remap = dest_known = false;
+    remap = dest_known = ir_posts = false;
+    ir_posted = 0;
+    dest_post = NULL;
     ir_alloc_result = ir_set_result = 0;
     ir_in_use = ir_sets = 0;
     delivered = host_irqs = eois = 0;
@@ -415,6 +427,73 @@ static void message_moves_with_its_vcpu(void **state)
     assert_int_equal(irq_vectors_in_use(0) + irq_vectors_in_use(1), 0);
 }
 
+/* Posted as soon as and as long as the unit can and the message has one vCPU; by way of the host vector otherwise. */
+static void message_is_posted_to_its_vcpu(void **state)
+{
+    struct ir_post *const first = (struct ir_post *)0x1000, *const second = (struct ir_post *)0x1040;
+    struct girq_entry entry;
+    struct girq *g;
+
+    (void)state;
+    remap = true;
+    dest_post = first;
+    assert_int_equal(girq_msi_create(DOM, 0x18, &g), 0);
+    assert_int_equal(girq_msi_bind(g, 0xfee00000, 0x41), 0);
+    assert_int_equal(ir_posted, 0); /* a unit that does not */
+    assert_null(g->irte.post);
+    ir_posts = true;
+    assert_int_equal(girq_msi_bind(g, 0xfee00000, 0x41), 0);
+    assert_int_equal(ir_posted, 1);
+    assert_ptr_equal(g->irte.post, first);
+    assert_int_equal(g->irte.vector, 0x41);
+    assert_true(girq_of_entry(0, g->irte.index, &entry));
+    assert_true(entry.post == 0x1000 && entry.vector == 0x41 && entry.dest == 0);
+    /* What was on its way to the host vector is still the guest's. */
+    sim_this_cpu = g->cpu;
+    irq_dispatch(g->vector);
+    assert_true(delivered == 1 && last_data == 0x41);
+    /* The same again changes nothing; another vector or vCPU does. */
+    assert_int_equal(girq_msi_bind(g, 0xfee00000, 0x41), 0);
+    assert_int_equal(ir_posted, 1);
+    assert_int_equal(girq_msi_bind(g, 0xfee00000, 0x42), 0);
+    assert_int_equal(ir_posted, 2);
+    dest_post = second;
+    assert_int_equal(girq_msi_bind(g, 0xfee02000, 0x42), 0);
+    assert_true(ir_posted == 3 && g->irte.post == second);
+    /* It does not move with its vCPU: the descriptor does. */
+    dest_known = true;
+    dest_cpu = !g->cpu;
+    sim_now_ns += NS_PER_SEC;
+    ir_sets = 0;
+    girq_follow(DOM);
+    assert_int_equal(ir_sets, 0);
+    /* Nobody in particular. */
+    dest_known = false;
+    dest_post = NULL;
+    assert_int_equal(girq_msi_bind(g, 0xfeeff000, 0x42), 0);
+    assert_int_equal(ir_sets, 1);
+    assert_null(g->irte.post);
+    assert_true(girq_of_entry(0, g->irte.index, &entry));
+    assert_true(entry.post == 0 && entry.vector == g->vector && entry.dest == apicid_of_cpu(g->cpu));
+    /* Unbound, a request must not reach the vCPU any more. */
+    dest_post = first;
+    assert_int_equal(girq_msi_bind(g, 0xfee00000, 0x43), 0);
+    assert_ptr_equal(g->irte.post, first);
+    girq_msi_unbind(g);
+    assert_null(g->irte.post);
+    sim_this_cpu = g->cpu;
+    irq_dispatch(g->vector);
+    assert_int_equal(delivered, 1);
+    /* A unit that fails changes nothing. */
+    ir_set_result = -EIO;
+    assert_int_equal(girq_msi_bind(g, 0xfee00000, 0x43), -EIO);
+    assert_int_equal(g->guest_msg, 0);
+    ir_set_result = 0;
+    girq_destroy(g);
+    assert_int_equal(ir_in_use, 0);
+    assert_int_equal(irq_vectors_in_use(0) + irq_vectors_in_use(1), 0);
+}
+
 static void creation_fails_cleanly(void **state)
 {
     struct girq *g;
@@ -659,6 +738,7 @@ int main(void)
         cmocka_unit_test_setup(message_reaches_the_guest, setup),
         cmocka_unit_test_setup(only_interrupt_messages_bind, setup),
         cmocka_unit_test_setup(message_moves_with_its_vcpu, setup),
+        cmocka_unit_test_setup(message_is_posted_to_its_vcpu, setup),
         cmocka_unit_test_setup(creation_fails_cleanly, setup),
         cmocka_unit_test_setup(level_pin_is_held_until_the_guest_ends_it, setup),
         cmocka_unit_test_setup(shared_pin_without_owner, setup),

@@ -646,6 +646,28 @@ static void device_messages(void **state)
     assert_int_equal(sim_vcpu[0].nmis, 1);
 }
 
+/* Only what can never be for another vCPU, nor anything but an edge, may go past this code. */
+static void messages_that_can_be_posted(void **state)
+{
+    struct ir_post *const first = (struct ir_post *)0x1000, *const second = (struct ir_post *)0x1040;
+    uint8_t vector = 0;
+
+    (void)state;
+    assert_null(vapic_msi_post(&sim_domain, 0xfee02000, 0x55, &vector)); /* no unit posts */
+    l0->post = first;
+    l1->post = second;
+    assert_ptr_equal(vapic_msi_post(&sim_domain, 0xfee02000, 0x55, &vector), second);
+    assert_int_equal(vector, 0x55);
+    assert_ptr_equal(vapic_msi_post(&sim_domain, 0xfee00000, 0x156, &vector), first); /* lowest */
+    assert_int_equal(vector, 0x56);
+    assert_ptr_equal(vapic_msi_post(&sim_domain, 0xfee00008, 0x57, &vector), first); /* redirectable */
+    assert_null(vapic_msi_post(&sim_domain, 0xfee01000, 0x55, &vector)); /* nobody's id */
+    assert_null(vapic_msi_post(&sim_domain, 0xfeeff000, 0x55, &vector)); /* everybody */
+    assert_null(vapic_msi_post(&sim_domain, 0xfee02004, 0x55, &vector)); /* logical */
+    assert_null(vapic_msi_post(&sim_domain, 0xfee02000, 0x455, &vector)); /* NMI */
+    assert_null(vapic_msi_post(&sim_domain, 0xfee02000, 0x8055, &vector)); /* level */
+}
+
 /* ---- timer ---- */
 
 static void timer_one_shot(void **state)
@@ -757,6 +779,7 @@ int main(void)
         cmocka_unit_test_setup(ipi_xapic, setup),
         cmocka_unit_test_setup(ipi_x2apic, setup),
         cmocka_unit_test_setup(device_messages, setup),
+        cmocka_unit_test_setup(messages_that_can_be_posted, setup),
         cmocka_unit_test_setup(timer_one_shot, setup),
         cmocka_unit_test_setup(timer_divisors, setup),
         cmocka_unit_test_setup(timer_periodic, setup),

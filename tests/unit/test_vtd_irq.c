@@ -211,23 +211,22 @@ static void test_inspect(void **state)
 {
     struct vtd_model m = rig_qemu(39);
     struct ir_entry e;
-    bool present;
-    uint32_t sbdf, dest;
-    uint8_t vector;
+    struct ir_state s;
 
     (void)state;
     rig_up(&m, 1);
     assert_int_equal(ir_alloc(DEV_B, &e), 0);
-    assert_true(ir_inspect(0, e.index, &present, &sbdf, &vector, &dest));
-    assert_false(present);
+    assert_true(ir_inspect(0, e.index, &s));
+    assert_false(s.present);
     assert_int_equal(ir_set(&e, 0x41, 3, false, IR_FIXED), 0);
-    assert_true(ir_inspect(0, e.index, &present, &sbdf, &vector, &dest));
-    assert_true(present);
-    assert_int_equal(sbdf, DEV_B);
-    assert_int_equal(vector, 0x41);
-    assert_int_equal(dest, 3);
-    assert_false(ir_inspect(0, 4096, &present, &sbdf, &vector, &dest));
-    assert_false(ir_inspect(1, 0, &present, &sbdf, &vector, &dest));
+    assert_true(ir_inspect(0, e.index, &s));
+    assert_true(s.present);
+    assert_int_equal(s.sbdf, DEV_B);
+    assert_int_equal(s.vector, 0x41);
+    assert_int_equal(s.dest, 3);
+    assert_int_equal(s.post, 0);
+    assert_false(ir_inspect(0, 4096, &s));
+    assert_false(ir_inspect(1, 0, &s));
 }
 
 static void test_ir_failures(void **state)

@@ -306,6 +306,38 @@ static bool source_ok(const struct model_iec *e, uint16_t sid)
     return svt == 2 && sid >> 8 >= want >> 8 && sid >> 8 <= (want & 0xff);
 }
 
+/*
+ * 5.2.3: one locked step on the descriptor, which units snoop whatever they do with tables: the request's bit is set; if no
+ * notification is outstanding (word 8, bit 0), and the entry is urgent or notifications are not suppressed (bit 1), one
+ * becomes outstanding and is sent. 9.12 says which bits are reserved.
+ */
+static enum model_result post(struct vtd_model *m, uint16_t sid, const struct model_iec *e,
+                              struct model_irq *irq, unsigned *reason)
+{
+    uint64_t pa = (e->lo >> 38) << 6 | e->hi >> 32 << 32;
+    unsigned vector = e->lo >> 16 & 0xff;
+    bool urgent = e->lo >> 14 & 1;
+    uint32_t *d, ndst;
+
+    irq->posted = true;
+    irq->descriptor = pa;
+    if (pa + 64 > m->mem_size)
+        return irq_fault(m, sid, e->index, 0x27, reason);
+    d = phys_to_virt(pa);
+    ndst = d[9];
+    if ((d[8] & 0xff00fffcu) || d[10] || d[11] || d[12] || d[13] || d[14] || d[15] ||
+        (!m->irt_eim && (ndst & 0xffff00ffu)))
+        return irq_fault(m, sid, e->index, 0x28, reason);
+    d[vector / 32] |= 1u << vector % 32;
+    if ((d[8] & 1) || (!urgent && (d[8] & 2)))
+        return MODEL_OK;
+    d[8] |= 1;
+    irq->notified = true;
+    irq->vector = d[8] >> 16 & 0xff;
+    irq->dest = m->irt_eim ? ndst : ndst >> 8;
+    return MODEL_OK;
+}
+
 static enum model_result remap(struct vtd_model *m, uint16_t sid, unsigned index,
                                struct model_irq *irq, unsigned *reason)
 {
@@ -318,6 +350,14 @@ static enum model_result remap(struct vtd_model *m, uint16_t sid, unsigned index
         if (e->lo & 2)
             return MODEL_DROPPED;
         return irq_fault(m, sid, index, 0x22, reason);
+    }
+    if (m->posts && (e->lo >> 15 & 1)) {
+        /* reserved: 7:2, 13:12, 37:24; source word bits 31:20 */
+        if ((e->lo & 0x3fff0030fcULL) || (e->hi >> 20 & 0xfff))
+            return irq_fault(m, sid, index, 0x24, reason);
+        if (!source_ok(e, sid))
+            return irq_fault(m, sid, index, 0x26, reason);
+        return post(m, sid, e, irq, reason);
     }
     /*
      * reserved: 14:12, 31:24; in 8-bit mode all of the destination but 15:8; source word above bit
@@ -379,7 +419,9 @@ enum model_result model_ioapic(struct vtd_model *m, uint16_t sid, uint64_t rte,
     if ((rte & 0x0000fffffffe0000ULL) || (rte >> 8 & 7))
         return irq_fault(m, sid, 0, 0x20, reason);
     res = remap(m, sid, (unsigned)(rte >> 49) | (rte >> 11 & 1) << 15, irq, reason);
-    if (res == MODEL_OK && (irq->vector != (uint8_t)rte || irq->level != (rte >> 15 & 1)))
+    if (irq->posted)
+        model_violation(m, "an IO-APIC pin's requests are posted");
+    else if (res == MODEL_OK && (irq->vector != (uint8_t)rte || irq->level != (rte >> 15 & 1)))
         model_violation(m, "redirection entry and remapping entry differ");
     return res;
 }

@@ -65,6 +65,7 @@ struct vtd_model {
     unsigned mgaw;  /* bits */
     unsigned mamv, nd, nfr;
     bool plmr;
+    bool posts; /* posted interrupts, CAP.PI */
 
     /* misbehaviour */
     uint32_t stuck_gcmd; /* these command bits never complete */
@@ -92,7 +93,7 @@ struct vtd_model {
     bool need_context, need_iotlb, need_iec; /* global flushes that a new pointer still needs */
 
     uint8_t *shadow; /* memory as the unit sees it, NULL: all of it, at once */
-    size_t shadow_size;
+    size_t shadow_size, mem_size;
     struct model_iotlb iotlb[MODEL_IOTLB];
     struct model_psc psc[MODEL_PSC];
     struct model_ctx ctx[MODEL_CTX];
@@ -121,6 +122,9 @@ struct model_irq {
     uint8_t vector, mode;
     bool level;
     uint32_t dest;
+    /* a posted request: vector and dest are the notification's, if there is one (mode fixed, edge) */
+    bool posted, notified;
+    uint64_t descriptor;
 };
 
 /* An interrupt message as it arrives from sid. */

@@ -359,7 +359,7 @@ static uint64_t capability(const struct vtd_model *m)
                                  : 3)
                << 34 |
            (uint64_t)m->psi << 39 | (uint64_t)(m->nfr - 1) << 40 | (uint64_t)m->mamv << 48 |
-           3ULL << 54;
+           3ULL << 54 | (uint64_t)m->posts << 59;
 }
 
 static uint64_t ext_capability(const struct vtd_model *m)
@@ -530,6 +530,7 @@ void model_reset_machine(void)
 void model_start(struct vtd_model *m, size_t mem_size)
 {
     m->shadow = NULL;
+    m->mem_size = mem_size;
     if (!m->coherent || m->rwbf) {
         m->shadow = malloc(mem_size);
         m->shadow_size = mem_size;

@@ -218,6 +218,7 @@ static int init_iommu(void)
     const struct acpi_table_header *dmar = acpi_find("DMAR", 0);
     struct iommu_options opt = {
         .no_intremap = cmdline_list_has("iommu", "no-intremap"),
+        .no_posted = cmdline_list_has("iommu", "no-posted"),
         .no_queue = cmdline_list_has("iommu", "no-queue"),
         .x2apic = lapic_is_x2apic(),
     };

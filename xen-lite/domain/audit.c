@@ -6,6 +6,7 @@
 #include "hypercall/dominfo.h"
 #include "hypercall/grant.h"
 #include "iommu/iommu.h"
+#include "iommu/post.h"
 #include "irq/girq.h"
 #include "irq/ioapic.h"
 #include "lib/errno.h"
@@ -383,19 +384,39 @@ static bool part_of_units(struct audit_result *res)
     return iommu_audit_unit(state.unit++, on_iommu, res);
 }
 
+/* Whether the descriptor is that of a vCPU of the domain, whose pointer may be of one that is gone. */
+static bool is_posted_to(const struct domain *dom, paddr_t descriptor)
+{
+    const struct domain *d;
+    const struct vcpu *v;
+    bool found = false;
+
+    domain_list_lock();
+    for_each_domain (d) {
+        if (d != dom)
+            continue;
+        for_each_vcpu (d, v)
+            found = found || (v->vlapic.post && ir_post_address(v->vlapic.post) == descriptor);
+    }
+    domain_list_unlock();
+    return found;
+}
+
 /* What is wrong with a source's entry; NULL: nothing. */
 static const char *source_fault(const struct girq_entry *e, struct domain **owner)
 {
     const struct pci_dev *dev = pci_find(e->sbdf);
 
     *owner = dev ? READ_ONCE(dev->owner) : NULL;
-    if (!e->present)
+    if (!e->entry.present)
         return NULL;
-    if ((uint16_t)e->entry_sbdf != e->sid)
+    if ((uint16_t)e->entry.sbdf != e->sid)
         return "the remapping entry accepts another requester than its source";
     if (dev && *owner && *owner != e->dom)
         return "the remapping entry's requester and its interrupt have different owners";
-    if (e->entry_vector != e->vector || e->entry_dest != e->dest)
+    if (e->entry.post && !is_posted_to(e->dom, e->entry.post))
+        return "the remapping entry posts to what is no descriptor of its owner's vCPUs";
+    if (e->entry.vector != e->vector || e->entry.dest != e->dest || e->entry.post != e->post)
         return "the remapping entry leads to another destination than its source's";
     return NULL;
 }
@@ -406,11 +427,10 @@ static const char *entry_fault(unsigned unit, unsigned index, struct girq_entry 
     struct domain *owner;
     uint16_t sid;
     uint32_t gsi;
-    bool agrees, present;
+    bool agrees;
 
     memset(e, 0, sizeof(*e));
-    if (!ir_inspect(unit, index, &present, &e->entry_sbdf, &e->entry_vector, &e->entry_dest) ||
-        !present)
+    if (!ir_inspect(unit, index, &e->entry) || !e->entry.present)
         return NULL;
     if (girq_of_entry(unit, index, e))
         return source_fault(e, &owner);
@@ -434,6 +454,12 @@ static uint16_t domid_of(const struct domain *dom)
     return domid;
 }
 
+/* Destination, or the descriptor's address in units of 64 bytes; vector; requester. */
+static uint64_t short_form(uint32_t dest, paddr_t post, uint8_t vector, uint16_t sid)
+{
+    return (post ? post >> 6 : dest) << 32 | (uint64_t)vector << 16 | sid;
+}
+
 static void check_entry(unsigned unit, unsigned index, struct audit_result *res)
 {
     const char *fault = NULL;
@@ -448,28 +474,25 @@ static void check_entry(unsigned unit, unsigned index, struct audit_result *res)
     }
     b = tell(res, 5, XENLITE_NO_DOMAIN, fault);
     b->domid = domid_of(e.dom);
-    b->sbdf = e.entry_sbdf;
-    b->entry =
-        (uint64_t)e.entry_dest << 32 | (uint64_t)e.entry_vector << 16 | (uint16_t)e.entry_sbdf;
-    b->expected = e.dom ? (uint64_t)e.dest << 32 | (uint64_t)e.vector << 16 | e.sid : 0;
+    b->sbdf = e.entry.sbdf;
+    b->entry = short_form(e.entry.dest, e.entry.post, e.entry.vector, (uint16_t)e.entry.sbdf);
+    b->expected = e.dom ? short_form(e.dest, e.post, e.vector, e.sid) : 0;
     b->gfn = index;
 }
 
 static bool part_of_interrupts(struct audit_result *res)
 {
     for (unsigned i = 0; i < PART_ENTRIES; i++) {
-        bool present;
-        uint32_t sbdf, dest;
-        uint8_t vector;
+        struct ir_state entry;
 
-        if (!ir_inspect(state.unit, state.index, &present, &sbdf, &vector, &dest)) {
+        if (!ir_inspect(state.unit, state.index, &entry)) {
             if (!state.index)
                 return false;
             state.unit++;
             state.index = 0;
             continue;
         }
-        if (present) {
+        if (entry.present) {
             state.fig.remapping_entries++;
             check_entry(state.unit, state.index, res);
         }

@@ -56,6 +56,7 @@ static int silence(struct domain *d)
     for_each_vcpu (d, v) {
         vtime_destroy(v);
         timer_cancel_sync(&v->vlapic.timer);
+        post_stop(v);
     }
     watchdog_destroy(d);
     ioreq_domain_destroy(&d->ioreq);

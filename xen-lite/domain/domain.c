@@ -147,6 +147,9 @@ static int vcpu_create(struct domain *d, unsigned id)
     err = vlapic_init(&v->vlapic, &d->vapic, v, id);
     if (err)
         goto free;
+    err = post_vcpu_init(v);
+    if (err)
+        goto no_post;
     err = cpu_vcpu_init(&v->cpu, v, &d->cpu, &d->p2m, id);
     if (err)
         goto no_cpu;
@@ -162,6 +165,8 @@ static int vcpu_create(struct domain *d, unsigned id)
     return 0;
 
 no_cpu:
+    post_vcpu_destroy(v);
+no_post:
     vlapic_destroy(&v->vlapic);
 free:
     xfree(v);
@@ -172,6 +177,7 @@ static void vcpu_destroy(struct vcpu *v)
 {
     sched_vcpu_destroy(v);
     cpu_vcpu_destroy(&v->cpu);
+    post_vcpu_destroy(v);
     vlapic_destroy(&v->vlapic);
     v->domain->vcpu[v->id] = NULL;
     xfree(v);

@@ -27,6 +27,7 @@
 #include "lib/list.h"
 #include "lib/spinlock.h"
 #include "p2m/p2m.h"
+#include "sched/post.h"
 #include "sched/sched.h"
 #include "trap/trap.h"
 #include "vdev/ioreq.h"
@@ -55,6 +56,7 @@ struct vcpu {
     struct evtchn_vcpu evt;
     struct vtime time;
     struct sched_vcpu sched;
+    struct post_vcpu post;
     struct ioreq_vcpu ioreq;
 
     /* Start-up protocol (INIT, SIPI); set from any CPU, acted on by the vCPU's own loop. */

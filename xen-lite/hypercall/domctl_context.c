@@ -77,6 +77,7 @@ static uint32_t make_record(struct vcpu *t, unsigned type, uint64_t tsc, union r
         vlapic_save(&t->vlapic, &r->lapic);
         return sizeof(r->lapic);
     case HVM_SAVE_CODE(LAPIC_REGS):
+        post_sync(t);
         vlapic_save_regs(&t->vlapic, &r->lapic_regs);
         return sizeof(r->lapic_regs);
     case HVM_SAVE_CODE(MTRR):

@@ -209,7 +209,7 @@ static long iommu_info(struct vcpu *v, const struct xenlite_info *info)
         .present = iommu_present(),
         .enabled = iommu_enabled(),
         .interrupt_remapping = iommu_intremap(),
-        .posted_interrupts = 0, /* the hypervisor does not use them */
+        .posted_interrupts = iommu_posts(),
         .shared = !why,
         .address_bits = (uint8_t)iommu_address_bits(),
         .max_order = (uint8_t)iommu_max_page_order(),
@@ -233,7 +233,8 @@ static uint32_t unit_flags(const struct iommu_unit_info *u)
            (u->extended_dest ? XENLITE_UNIT_EXTENDED : 0) |
            (u->page_selective ? XENLITE_UNIT_PAGE_SELECTIVE : 0) |
            (u->write_buffer ? XENLITE_UNIT_WRITE_BUFFER : 0) |
-           (u->failed ? XENLITE_UNIT_FAILED : 0) | (u->can_post ? XENLITE_UNIT_POSTS : 0);
+           (u->failed ? XENLITE_UNIT_FAILED : 0) | (u->can_post ? XENLITE_UNIT_CAN_POST : 0) |
+           (u->posts ? XENLITE_UNIT_POSTS : 0);
 }
 
 static void fill_units(struct list_piece *p, void *arg)

@@ -176,7 +176,7 @@ static int break_remap_source(struct domain *d, struct broken *x)
         for (unsigned i = 0; i < iommu.unit[unit].ir_size; i++) {
             uint64_t *high = &iommu.unit[unit].irt[i * 2 + 1];
 
-            if (!girq_of_entry(unit, i, &e) || !e.present || e.dom != d)
+            if (!girq_of_entry(unit, i, &e) || !e.entry.present || e.dom != d)
                 continue;
             write_word(x, high, *high ^ 0xf8);
             return 0;

@@ -54,6 +54,9 @@ struct iommu_state {
     unsigned nr_dids; /* usable: what every unit has */
     struct iommu_fault history[IOMMU_FAULT_HISTORY];
     uint64_t nr_history; /* ever written */
+
+    spinlock_t post_lock;      /* above the frame allocator's only */
+    struct ir_post *post_pool; /* descriptors that nobody has; their frames stay for ever, for as many as were needed at a time */
 };
 
 extern struct iommu_state iommu;

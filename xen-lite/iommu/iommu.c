@@ -49,6 +49,7 @@ static void decide_intremap(void)
     for (unsigned i = 0; !all && unit_index(i); i++) {
         iommu.unit[i].use_ir = false;
         iommu.unit[i].eim = false;
+        iommu.unit[i].use_post = false;
     }
     iommu.intremap = all;
 }
@@ -65,6 +66,9 @@ static void decide_extended_dest(void)
         all = all && iommu.unit[i].eim;
     for (unsigned i = 0; !all && unit_index(i); i++)
         iommu.unit[i].eim = false;
+    /* one descriptor is for all units, and notifications may go to any processor */
+    for (unsigned i = 0; !all && iommu.opt.x2apic && unit_index(i); i++)
+        iommu.unit[i].use_post = false;
 }
 
 static int probe_units(void)
@@ -96,14 +100,14 @@ static void report_units(void)
         const struct vtd_unit *u = &iommu.unit[i];
 
         pr_info("iommu: unit %u at %#llx: segment %u%s, version %u.%u, %u levels, %u bits, "
-                "pages to %s, %s%s%s%s\n",
+                "pages to %s, %s%s%s%s%s\n",
                 i, (unsigned long long)u->base, u->segment, u->include_all ? " (all others)" : "",
                 u->version >> 4, u->version & 15, u->levels, u->address_bits,
                 u->max_order == 18  ? "1 GiB"
                 : u->max_order == 9 ? "2 MiB"
                                     : "4 KiB",
                 u->use_queue ? "queue" : "registers", u->use_ir ? ", interrupt remapping" : "",
-                u->coherent ? "" : ", not coherent", u->caching_mode ? ", caching mode" : "");
+                u->use_post ? ", posted interrupts" : "", u->coherent ? "" : ", not coherent", u->caching_mode ? ", caching mode" : "");
     }
 }
 
@@ -232,6 +236,15 @@ bool iommu_intremap(void)
     return iommu.ready && iommu.intremap;
 }
 
+bool iommu_posts(void)
+{
+    bool any = false;
+
+    for (unsigned i = 0; iommu_intremap() && unit_index(i); i++)
+        any = any || iommu.unit[i].use_post;
+    return any;
+}
+
 bool iommu_extended_dest(void)
 {
     return iommu.ready && iommu.unit[0].eim;
@@ -355,7 +368,8 @@ static void describe(struct vtd_unit *u, struct iommu_unit_info *out)
         .extended_dest = u->eim,
         .page_selective = u->page_selective,
         .write_buffer = u->write_buffer,
-        .can_post = u->ecap & ECAP_PI,
+        .can_post = u->cap & CAP_PI,
+        .posts = u->use_post,
         .cap = u->cap,
         .ecap = u->ecap,
         .faults = u->faults,

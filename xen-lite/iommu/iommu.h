@@ -20,6 +20,7 @@
 
 #include "lib/types.h"
 
+struct ir_post; /* iommu/post.h */
 struct p2m;
 
 #define IOMMU_MAX_UNITS 16
@@ -32,6 +33,7 @@ struct p2m;
 
 struct iommu_options {
     bool no_intremap;     /* leave interrupt remapping off although units have it */
+    bool no_posted;       /* do not post interrupts although units can */
     bool no_queue;        /* use the register interface for invalidation (implies no_intremap) */
     bool x2apic;          /* the processors run in x2APIC mode: destinations have 32 bits */
     unsigned fault_limit; /* faults in fault_window_ms that quarantine a device; 0: default (256) */
@@ -74,6 +76,7 @@ void iommu_shutdown(void);
 bool iommu_present(void);  /* initialised and usable, whether enabled yet or not */
 bool iommu_enabled(void);  /* translation is on */
 bool iommu_intremap(void); /* interrupt remapping is (after iommu_enable(): will be) on */
+bool iommu_posts(void);    /* at least one unit can post interrupts, and is asked to */
 /* True where interrupt messages and FECTL-like registers can name destinations over 255. */
 bool iommu_extended_dest(void);
 
@@ -202,13 +205,14 @@ enum ir_delivery {
 /* One remapping entry; who allocated it keeps it and serialises calls on it. */
 struct ir_entry {
     uint8_t unit;
-    uint8_t vector;
+    uint8_t vector; /* the processor's; of a posted entry the guest's */
     bool valid;   /* allocated */
     bool present; /* delivers */
     bool level;
     uint16_t index;
     uint16_t sid;  /* the only requester that may use it */
     uint32_t dest; /* APIC id, physical destination mode */
+    struct ir_post *post; /* posted to this descriptor; NULL: remapped to vector and dest */
 };
 
 /*
@@ -225,6 +229,15 @@ int ir_alloc_hpet(uint8_t hpet_id, struct ir_entry *out);
  */
 int ir_set(struct ir_entry *e, uint8_t vector, uint32_t dest_apicid, bool level,
            enum ir_delivery mode);
+/* Whether the entry's unit posts interrupts, so that ir_set_posted() can work. */
+bool ir_can_post(const struct ir_entry *e);
+/*
+ * Programs and unmasks: requests are posted to the descriptor with the guest's vector (16..255), until ir_set(), ir_mask()
+ * or ir_free(). The change between the two is one store for the unit; when it returns 0 the unit uses the new values. The
+ * descriptor has one user more for as long. -EINVAL: not allocated, bad vector; -EOPNOTSUPP: the unit does not post;
+ * -EIO: the unit failed.
+ */
+int ir_set_posted(struct ir_entry *e, struct ir_post *post, uint8_t vector);
 /* Stops delivery, values kept; requests are dropped without a fault. */
 int ir_mask(struct ir_entry *e);
 /* Blocks and gives the entry back. */
@@ -237,12 +250,17 @@ void ir_msi_message(const struct ir_entry *e, uint64_t *addr, uint32_t *data);
  */
 uint64_t ir_ioapic_rte(const struct ir_entry *e, bool active_low, bool masked);
 
-/*
- * Names what an audit checks of entry `index` of unit `unit`. False past the end; *present false:
- * not in use.
- */
-bool ir_inspect(unsigned unit, unsigned index, bool *present, uint32_t *sbdf, uint8_t *vector,
-                uint32_t *dest);
+/* An entry as it stands in the unit's table. */
+struct ir_state {
+    bool present; /* it delivers; false: not in use */
+    uint32_t sbdf;
+    uint8_t vector;
+    uint32_t dest; /* 0 if posted */
+    paddr_t post;  /* address of the descriptor; 0: remapped format */
+};
+
+/* What an audit checks of entry `index` of unit `unit`. False past the end. */
+bool ir_inspect(unsigned unit, unsigned index, struct ir_state *out);
 
 /* ---- faults and state, for status and audit ---- */
 
@@ -307,7 +325,7 @@ struct iommu_unit_info {
     uint8_t address_bits;
     uint8_t max_page_order;
     bool coherent, caching_mode, queue, intremap, extended_dest, page_selective, write_buffer;
-    bool can_post; /* could post interrupts; not used */
+    bool can_post, posts; /* interrupts: the unit is able to, and it is used */
     uint64_t cap, ecap;
     uint64_t faults, faults_lost;
     uint64_t invalidations; /* descriptors or register commands */

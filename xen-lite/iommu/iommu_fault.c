@@ -42,6 +42,8 @@ static const char *const reasons[] = {
     [0x24] = "reserved bit in interrupt entry",
     [0x25] = "interrupt in compatibility format",
     [0x26] = "interrupt entry of another source",
+    [0x27] = "posted-interrupt descriptor not accessible",
+    [0x28] = "reserved bit in posted-interrupt descriptor",
 };
 
 const char *iommu_fault_reason(uint8_t reason)

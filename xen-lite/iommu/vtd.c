@@ -108,6 +108,7 @@ static void read_capabilities(struct vtd_unit *u, const struct iommu_options *op
     /* entries of the interrupt entry cache can be flushed through the queue only (6.5.1) */
     u->use_ir = (ecap & ECAP_IR) && u->use_queue && !opt->no_intremap;
     u->eim = u->use_ir && (ecap & ECAP_EIM) && opt->x2apic;
+    u->use_post = u->use_ir && (cap & CAP_PI) && !opt->no_posted;
 }
 
 int vtd_probe(struct vtd_unit *u, const struct dmar_unit *d, const struct iommu_options *opt,

@@ -57,7 +57,7 @@ struct vtd_unit {
     uint8_t max_order; /* of leaves: 0, 9, 18 */
     uint8_t mamv;      /* log2 of the most pages one page-selective flush covers */
     bool coherent, caching_mode, write_buffer, page_selective;
-    bool use_queue, use_ir, eim; /* has it, and is asked to use it */
+    bool use_queue, use_ir, eim, use_post; /* has it, and is asked to use it */
     unsigned nr_dids;            /* domain ids 0..nr_dids-1 */
     unsigned iotlb_reg, fault_reg, nr_faults;
 
@@ -138,7 +138,10 @@ int vtd_irt_build(struct vtd_unit *u);
 int vtd_irt_enable(struct vtd_unit *u);
 /* An entry for one source, blocking. Its index, or -ENOSPC. */
 int vtd_irte_alloc(struct vtd_unit *u, uint16_t sid);
-int vtd_irte_write(struct vtd_unit *u, unsigned index, uint64_t low);
+/*
+ * Both words in one store for the unit, and its cached copy gone. 0 or -EIO.
+ */
+int vtd_irte_write(struct vtd_unit *u, unsigned index, uint64_t low, uint64_t high);
 void vtd_irte_free(struct vtd_unit *u, unsigned index);
 
 /* ---- vtd_fault.c ---- */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Interrupt remapping: the table of a unit, its entries, and the messages and redirection entries
- * that name them. Every entry is tied to one source id for as long as it is allocated (high word);
- * the low word, which says where the interrupt goes, changes in one 64-bit store, so that a unit
- * never sees half of a change.
+ * that name them. Every entry is tied to one source id for as long as it is allocated (high word).
+ * A change of where the interrupt goes is one store, of 64 bits where only the low word changes and
+ * of 128 where a descriptor's address is in the high one as well, so that a unit never sees half of
+ * it.
  */
 #include "iommu/internal.h"
+#include "iommu/post.h"
 
 #include "lib/assert.h"
 #include "lib/atomic.h"
@@ -44,11 +46,32 @@ int vtd_irte_alloc(struct vtd_unit *u, uint16_t sid)
     return (int)index;
 }
 
-int vtd_irte_write(struct vtd_unit *u, unsigned index, uint64_t low)
+/*
+ * A unit reads the 128 bits of an entry (9.10, 9.11) at once, so they are replaced at once. Every processor that comes with
+ * a unit has CMPXCHG16B, and nobody but us writes the table, so the first attempt succeeds.
+ */
+static void store_entry(uint64_t *entry, uint64_t low, uint64_t high)
+{
+    uint64_t old_low = READ_ONCE(entry[0]), old_high = READ_ONCE(entry[1]);
+    bool done = false;
+
+    if (old_high == high) {
+        WRITE_ONCE(entry[0], low);
+        return;
+    }
+    while (!done)
+        __asm__ __volatile__("lock cmpxchg16b %1"
+                             : "=@ccz"(done), "+m"(*(uint64_t(*)[2])entry), "+a"(old_low),
+                               "+d"(old_high)
+                             : "b"(low), "c"(high)
+                             : "memory");
+}
+
+int vtd_irte_write(struct vtd_unit *u, unsigned index, uint64_t low, uint64_t high)
 {
     ASSERT(spin_is_locked(&u->lock));
     ASSERT(index < u->ir_size && test_bit(u->ir_map, index));
-    WRITE_ONCE(u->irt[index * 2], low);
+    store_entry(&u->irt[index * 2], low, high);
     vtd_writeback(u, &u->irt[index * 2], 16);
     if (flush_due(FLUSH_INTERRUPT_CHANGE))
         vtd_inval_iec(u, index);
@@ -58,7 +81,7 @@ int vtd_irte_write(struct vtd_unit *u, unsigned index, uint64_t low)
 void vtd_irte_free(struct vtd_unit *u, unsigned index)
 {
     /* an entry that the unit may still have in its cache must not get another owner */
-    if (vtd_irte_write(u, index, 0))
+    if (vtd_irte_write(u, index, 0, READ_ONCE(u->irt[index * 2 + 1])))
         return;
     WRITE_ONCE(u->irt[index * 2 + 1], 0);
     vtd_writeback(u, &u->irt[index * 2], 16);
@@ -128,16 +151,25 @@ static bool has_vector(enum ir_delivery mode)
     return mode == IR_FIXED || mode == IR_LOWEST;
 }
 
-static int write_entry(struct ir_entry *e, uint64_t low)
+/*
+ * Either format; post: the descriptor that `low` names, NULL for none. After an error the unit may write to the old as
+ * well as to the new one: both keep their user for ever, and so are never anything else.
+ */
+static int write_entry(struct ir_entry *e, uint64_t low, struct ir_post *post)
 {
     struct vtd_unit *u = &iommu.unit[e->unit];
+    uint64_t high = IRTE_HI_EXACT(e->sid) | (post ? IRTE_PDA_HI(ir_post_address(post)) : 0);
     int err;
 
+    ir_post_use(post, 1);
     spin_lock(&u->lock);
-    err = vtd_irte_write(u, e->index, low);
+    err = vtd_irte_write(u, e->index, low, high);
     spin_unlock(&u->lock);
     if (err)
         iommu_check_units();
+    else
+        ir_post_use(e->post, -1);
+    e->post = post;
     return err;
 }
 
@@ -156,10 +188,32 @@ int ir_set(struct ir_entry *e, uint8_t vector, uint32_t dest_apicid, bool level,
         return -EINVAL;
     low |= eim ? IRTE_DEST(dest_apicid) : IRTE_DEST_XAPIC(dest_apicid);
     low |= IRTE_DLM(mode) | IRTE_VECTOR(vector) | (level ? IRTE_TM_LEVEL : 0);
-    err = write_entry(e, low);
+    err = write_entry(e, low, NULL);
     e->vector = vector;
     e->dest = dest_apicid;
     e->level = level;
+    e->present = true;
+    return err;
+}
+
+bool ir_can_post(const struct ir_entry *e)
+{
+    return e->valid && iommu.unit[e->unit].use_post;
+}
+
+int ir_set_posted(struct ir_entry *e, struct ir_post *post, uint8_t vector)
+{
+    int err;
+
+    if (!e->valid || vector < 16)
+        return -EINVAL;
+    if (!ir_can_post(e))
+        return -EOPNOTSUPP;
+    err = write_entry(
+        e, IRTE_P | IRTE_IM | IRTE_VECTOR(vector) | IRTE_PDA_LO(ir_post_address(post)), post);
+    e->vector = vector;
+    e->dest = 0;
+    e->level = false;
     e->present = true;
     return err;
 }
@@ -169,7 +223,7 @@ int ir_mask(struct ir_entry *e)
     if (!e->valid)
         return -EINVAL;
     e->present = false;
-    return write_entry(e, IRTE_FPD);
+    return write_entry(e, IRTE_FPD, NULL);
 }
 
 void ir_free(struct ir_entry *e)
@@ -183,6 +237,8 @@ void ir_free(struct ir_entry *e)
     vtd_irte_free(u, e->index);
     failed = u->failed;
     spin_unlock(&u->lock);
+    if (!failed)
+        ir_post_use(e->post, -1);
     memset(e, 0, sizeof(*e));
     if (failed)
         iommu_check_units();
@@ -211,8 +267,7 @@ uint64_t ir_ioapic_rte(const struct ir_entry *e, bool active_low, bool masked)
     return rte;
 }
 
-bool ir_inspect(unsigned unit, unsigned index, bool *present, uint32_t *sbdf, uint8_t *vector,
-                uint32_t *dest)
+bool ir_inspect(unsigned unit, unsigned index, struct ir_state *out)
 {
     struct vtd_unit *u;
     uint64_t lo, hi;
@@ -224,9 +279,14 @@ bool ir_inspect(unsigned unit, unsigned index, bool *present, uint32_t *sbdf, ui
     lo = u->irt[index * 2];
     hi = u->irt[index * 2 + 1];
     spin_unlock(&u->lock);
-    *present = lo & IRTE_P;
-    *sbdf = IOMMU_SBDF(u->segment, hi);
-    *vector = (uint8_t)(lo >> 16);
-    *dest = u->eim ? (uint32_t)(lo >> 32) : (uint32_t)(lo >> 40) & 0xff;
+    *out = (struct ir_state){
+        .present = lo & IRTE_P,
+        .sbdf = IOMMU_SBDF(u->segment, hi),
+        .vector = (uint8_t)(lo >> 16),
+    };
+    if ((lo & IRTE_P) && (lo & IRTE_IM))
+        out->post = IRTE_PDA(lo, hi);
+    else
+        out->dest = u->eim ? (uint32_t)(lo >> 32) : (uint32_t)(lo >> 40) & 0xff;
     return true;
 }

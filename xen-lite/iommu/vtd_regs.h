@@ -44,13 +44,13 @@
 #define CAP_MAMV(c)  ((unsigned)((c) >> 48) & 0x3f)
 #define CAP_DWD      BIT(54) /* can drain writes */
 #define CAP_DRD      BIT(55) /* can drain reads */
+#define CAP_PI       BIT(59) /* can post interrupts */
 
 /* 11.4.3: extended capabilities */
 #define ECAP_C      BIT(0) /* walks snoop the processors' caches */
 #define ECAP_QI     BIT(1)
 #define ECAP_IR     BIT(3)
 #define ECAP_EIM    BIT(4)                                /* 32-bit interrupt destinations */
-#define ECAP_PI     BIT(59)                               /* can post interrupts */
 #define ECAP_IRO(e) ((unsigned)(((e) >> 8) & 0x3ff) * 16) /* offset of the IOTLB registers */
 
 /* 11.4.4: global command and status; the first five are states, the others one-shot commands */
@@ -152,5 +152,21 @@
 #define IRTE_DEST_XAPIC(id) ((uint64_t)(id) << 40) /* 8-bit ids stand in bits 15:8 of the field */
 /* high half: all 16 bits of the source id are compared (SVT 01, SQ 00) */
 #define IRTE_HI_EXACT(sid) ((uint64_t)(sid) | BIT(18))
+
+/*
+ * 9.11: the same entry in posted format: the vector is the guest's, and in the place of the destination is the address of
+ * a posted-interrupt descriptor, bits 31:6 in the low half, 63:32 in the high one.
+ */
+#define IRTE_IM         BIT(15) /* posted format */
+#define IRTE_PDA_LO(pa) (((uint64_t)(pa) & GENMASK(31, 6)) << 32)
+#define IRTE_PDA_HI(pa) ((uint64_t)(pa) & GENMASK(63, 32))
+#define IRTE_PDA(lo, hi) (((lo) >> 32 & GENMASK(31, 6)) | ((hi) & GENMASK(63, 32)))
+
+/* 9.12: the fifth word of a posted-interrupt descriptor, behind the 256 requests */
+#define PID_ON             BIT(0) /* a notification is outstanding */
+#define PID_SN             BIT(1) /* do not notify */
+#define PID_NV(v)          ((uint64_t)(v) << 16)
+#define PID_NDST(id)       ((uint64_t)(id) << 32)
+#define PID_NDST_XAPIC(id) ((uint64_t)(id) << 40) /* 8-bit ids stand in bits 15:8 of the field */
 
 #endif

@@ -10,6 +10,7 @@
 #include "irq/girq.h"
 
 #include "iommu/iommu.h"
+#include "iommu/post.h"
 #include "irq/ioapic.h"
 #include "irq/irq.h"
 #include "lib/assert.h"
@@ -249,8 +250,12 @@ bool girq_of_entry(unsigned unit, unsigned index, struct girq_entry *out)
                                         .sid = g->irte.sid,
                                         .vector = g->vector,
                                         .dest = apicid_of_cpu(g->cpu) };
-            ir_inspect(unit, index, &out->present, &out->entry_sbdf, &out->entry_vector,
-                       &out->entry_dest);
+            if (g->irte.post) {
+                out->post = ir_post_address(g->irte.post);
+                out->vector = g->irte.vector;
+                out->dest = 0;
+            }
+            ir_inspect(unit, index, &out->entry);
         }
         spin_unlock(&g->lock);
         if (found)
@@ -313,6 +318,14 @@ static int program_msi(struct girq *g)
     return ret;
 }
 
+/* Requests are posted to the vCPU's descriptor. The host vector stays, for messages on their way and the next bind. Lock held. */
+static int post_msi(struct girq *g, struct ir_post *post, uint8_t vector)
+{
+    if (g->irte.post == post && g->irte.vector == vector)
+        return 0;
+    return ir_set_posted(&g->irte, post, vector);
+}
+
 /* A device may interrupt its guest's vCPUs, and no more: no SMI, INIT or start-up messages. */
 bool girq_message_allowed(uint64_t addr, uint32_t data)
 {
@@ -331,6 +344,8 @@ bool girq_message_allowed(uint64_t addr, uint32_t data)
 
 int girq_msi_bind(struct girq *g, uint64_t guest_addr, uint32_t guest_data)
 {
+    struct ir_post *post = NULL;
+    uint8_t vector;
     unsigned cpu;
     bool known;
     int ret = 0;
@@ -338,9 +353,13 @@ int girq_msi_bind(struct girq *g, uint64_t guest_addr, uint32_t guest_data)
     ASSERT(g->kind == GIRQ_MSI);
     if (!girq_message_allowed(guest_addr, guest_data))
         return -EINVAL;
-    known = vapic_msi_cpu(g->dom, guest_addr, guest_data, &cpu);
+    if (ir_can_post(&g->irte))
+        post = vapic_msi_post(g->dom, guest_addr, guest_data, &vector);
+    known = !post && vapic_msi_cpu(g->dom, guest_addr, guest_data, &cpu);
     spin_lock(&g->lock);
-    if ((known && move_to(g, cpu)) || !g->live)
+    if (post)
+        ret = post_msi(g, post, vector);
+    else if ((known && move_to(g, cpu)) || !g->live || g->irte.post)
         ret = program_msi(g);
     if (!ret)
         __atomic_store_n(&g->guest_msg, guest_addr << 32 | guest_data, __ATOMIC_RELEASE);
@@ -353,6 +372,9 @@ void girq_msi_unbind(struct girq *g)
     ASSERT(g->kind == GIRQ_MSI);
     spin_lock(&g->lock);
     WRITE_ONCE(g->guest_msg, 0);
+    /* A posted request would reach the vCPU: what comes now is to come here, to be dropped. */
+    if (g->irte.post && program_msi(g))
+        pr_warn("girq: %08x: its interrupts cannot be stopped: the unit failed", g->sbdf);
     spin_unlock(&g->lock);
 }
 
@@ -374,7 +396,8 @@ void girq_retarget(struct girq *g, unsigned cpu)
         return;
     spin_lock(&g->lock);
     /* Without remapping the message in the device would have to change with it: only at a bind. */
-    if (g->irte.valid && g->guest_msg && g->live && move_to(g, cpu) && program_msi(g))
+    if (g->irte.valid && !g->irte.post && g->guest_msg && g->live && move_to(g, cpu) &&
+        program_msi(g))
         pr_warn("girq: %08x: moving to cpu %u failed", g->sbdf, cpu);
     spin_unlock(&g->lock);
 }

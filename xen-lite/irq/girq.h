@@ -60,7 +60,7 @@ struct girq {
     bool (*claim)(uint32_t gsi);
     unsigned unclaimed;    /* in a row, without an owner to ask */
 
-    uint64_t raised;       /* host interrupts */
+    uint64_t raised;       /* host interrupts; posted ones are not counted here or below */
     uint64_t injected;     /* those that reached at least one vLAPIC or vIO-APIC pin */
     uint64_t dropped;      /* those that did not: unbound, or nobody accepted the destination */
     uint64_t eois;         /* GIRQ_GSI, level */
@@ -77,7 +77,8 @@ struct girq {
 int girq_msi_create(struct domain *dom, uint32_t sbdf, struct girq **out);
 
 /*
- * Records what the guest wrote, so that messages go there from now on, and moves the host side to
+ * Records what the guest wrote, so that messages go there from now on. Where the function's unit posts interrupts and the
+ * message is for one vCPU, the unit hands them to that one itself; else the host side moves to
  * the CPU of the destination vCPU where that is one and known.  The message for the device is
  * girq_message() afterwards: without remapping it may have changed, so the device's entry must be
  * masked around this call and rewritten after it. 0; -EINVAL if addr is not in the guest's message
@@ -157,10 +158,9 @@ struct girq_entry {
     uint32_t sbdf;      /* the function that it is for */
     uint16_t sid;       /* the requester that it was allocated for */
     uint8_t vector;
-    uint32_t dest;      /* APIC id */
-    bool present;       /* in the unit's table */
-    uint32_t entry_sbdf, entry_dest;
-    uint8_t entry_vector;
+    uint32_t dest;      /* APIC id; 0 if posted */
+    paddr_t post;       /* address of a vCPU's descriptor that it is posted to; 0: remapped */
+    struct ir_state entry; /* in the unit's table */
 };
 /* Fills *out for the source that has this entry; false when there is none. */
 bool girq_of_entry(unsigned unit, unsigned index, struct girq_entry *out);
@@ -172,6 +172,12 @@ bool girq_of_entry(unsigned unit, unsigned index, struct girq_entry *out);
 unsigned vapic_deliver_msi(struct domain *dom, uint64_t addr, uint32_t data);
 /* True and *cpu if the message has exactly one destination and its vCPU has a physical CPU. */
 bool vapic_msi_cpu(struct domain *dom, uint64_t addr, uint32_t data, unsigned *cpu);
+/*
+ * The descriptor to which interrupts of this message can be posted, and *vector: of the only vCPU that it can ever reach, as
+ * an edge. NULL: there is none. A logical destination is none, since the guest may change whose it is without touching the
+ * device.
+ */
+struct ir_post *vapic_msi_post(struct domain *dom, uint64_t addr, uint32_t data, uint8_t *vector);
 /* False for a message that no local APIC of the domain can ever receive: one for an id that does not exist. */
 bool vapic_msi_possible(struct domain *dom, uint64_t addr, uint32_t data);
 /* The physical pin fired: raises the virtual one.  How many local APICs accepted it. */

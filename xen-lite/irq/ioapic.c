@@ -318,13 +318,11 @@ void ioapic_release(uint32_t gsi)
 /* Lock held. */
 static bool pin_agrees(const struct ioapic_pin *p)
 {
-    bool present;
-    uint32_t sbdf, dest;
-    uint8_t vector;
+    struct ir_state e;
 
-    return ir_inspect(p->ir.unit, p->ir.index, &present, &sbdf, &vector, &dest) &&
-           (uint16_t)sbdf == p->ir.sid &&
-           (!present || (vector == p->vector && dest == apicid_of_cpu(p->cpu)));
+    return ir_inspect(p->ir.unit, p->ir.index, &e) && (uint16_t)e.sbdf == p->ir.sid &&
+           (!e.present ||
+            (!e.post && e.vector == p->vector && e.dest == apicid_of_cpu(p->cpu)));
 }
 
 bool ioapic_of_entry(unsigned unit, unsigned index, uint32_t *gsi, uint16_t *sid, bool *agrees)

@@ -13,8 +13,17 @@
 #define rmb() barrier()
 #define wmb() barrier()
 
+#ifdef XL_HOST
+/* A test may let another CPU go on while this one waits for it. */
+void sim_relax(void) __attribute__((weak));
+#endif
+
 static inline void cpu_relax(void)
 {
+#ifdef XL_HOST
+    if (sim_relax)
+        sim_relax();
+#endif
     __asm__ __volatile__("pause" ::: "memory");
 }
 

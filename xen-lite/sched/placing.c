@@ -12,6 +12,7 @@
 #include "irq/lapic.h"
 #include "lib/errno.h"
 #include "lib/time.h"
+#include "sched/post.h"
 #include "sched/runq.h"
 #include "sched/sched.h"
 
@@ -124,6 +125,8 @@ static unsigned choose_cpu(const struct vcpu *v)
 static void assign(struct vcpu *v, unsigned cpu)
 {
     fair_move(&runq[v->sched.cpu].queue, &runq[cpu].queue, &v->sched.fair);
+    /* From the store on it is the other lock that protects v. */
+    post_move(v, cpu);
     WRITE_ONCE(v->sched.cpu, cpu);
     v->sched.migrations++;
     vlapic_migrate(&v->vlapic, cpu);

@@ -18,6 +18,7 @@
 #include "lib/printf.h"
 #include "lib/time.h"
 #include "mm/frame.h"
+#include "sched/post.h"
 #include "sched/runq.h"
 
 /*
@@ -47,6 +48,7 @@ void sched_init_cpu(unsigned cpu)
     spin_lock_init(&rq->lock);
     fair_queue_init(&rq->queue);
     timer_init(&rq->slice, cpu, slice_over, NULL);
+    post_init_cpu(cpu);
 }
 
 void sched_vcpu_destroy(struct vcpu *v)
@@ -101,10 +103,13 @@ void vcpu_block(struct vcpu *v)
     WRITE_ONCE(v->sched.blocked, true);
     /* Pairs with the barrier that whoever raises something executes before vcpu_kick(). */
     mb();
-    if (has_event(v))
+    post_sleep(v);
+    if (has_event(v) || post_waiting(v)) {
         WRITE_ONCE(v->sched.blocked, false);
-    else
+        post_run(v);
+    } else {
         this_cpu()->resched = true;
+    }
 }
 
 void vcpu_wait(struct vcpu *v)
@@ -180,6 +185,7 @@ static void reset_by_init(struct vcpu *v)
 {
     WRITE_ONCE(v->init_signal, false);
     cpu_vcpu_reset(&v->cpu);
+    post_discard(v);
     vlapic_reset_init(&v->vlapic);
     v->sched.blocked = false;
     v->sched.down = false;
@@ -280,6 +286,7 @@ static void arm_slice(struct runq *rq, struct vcpu *v, uint64_t now)
 static bool take_off(struct runq *rq, struct percpu *p, struct vcpu *prev)
 {
     cpu_vcpu_save(&prev->cpu);
+    post_leave(prev);
     p->current = NULL;
     __atomic_store_n(&prev->sched.running, false, __ATOMIC_RELEASE);
     prev->sched.yielded = false;
@@ -313,6 +320,7 @@ static void put_on(struct percpu *p, struct vcpu *next, uint64_t now)
     next->sched.runs++;
     p->current = next;
     cpu_vcpu_load(&next->cpu);
+    post_run(next);
     vtime_runstate_change(next, RUNSTATE_running);
 }
 
@@ -333,6 +341,7 @@ static void schedule(struct percpu *p)
             prev->sched.interruptions++;
         if (goes_on(rq, prev, p->id)) {
             prev->sched.yielded = false;
+            post_stay(prev);
             sched_balance(p->id, now);
             arm_slice(rq, prev, now);
             spin_unlock(&rq->lock);

@@ -232,6 +232,19 @@ bool vapic_msi_cpu(struct domain *dom, uint64_t addr, uint32_t data, unsigned *c
     return true;
 }
 
+struct ir_post *vapic_msi_post(struct domain *dom, uint64_t addr, uint32_t data, uint8_t *vector)
+{
+    struct vapic_message m;
+    struct vlapic *l;
+
+    vapic_decode_msi(addr, data, &m);
+    if (!is_unicast(&m) || m.level || (m.delivery != VAPIC_FIXED && m.delivery != VAPIC_LOWEST))
+        return NULL;
+    l = by_id(domain_vapic(dom), m.dest);
+    *vector = m.vector;
+    return l ? l->post : NULL;
+}
+
 bool vapic_msi_possible(struct domain *dom, uint64_t addr, uint32_t data)
 {
     struct vapic_message m;

@@ -15,6 +15,7 @@
 #include "lib/types.h"
 
 struct domain;
+struct ir_post;
 struct trap_table;
 struct vcpu;
 struct vioapic;
@@ -60,6 +61,7 @@ struct vlapic {
     struct vcpu *vcpu;
     struct vapic_bus *bus;
     uint32_t index; /* vCPU number */
+    struct ir_post *post; /* the vCPU's descriptor for posted interrupts; NULL: there are none */
 
     /*
      * Non-zero: irr may hold something to deliver.  Set after irr by whoever raises an interrupt,

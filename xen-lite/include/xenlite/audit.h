@@ -38,7 +38,7 @@ struct xenlite_info {
  * A2 a RAM frame is writable in the p2m of one domain only, except recorded grants and foreign mappings
  * A3 every context entry's root is the p2m root of the device's owner, or the entry blocks
  * A4 no MSI-X table, PBA, ECAM, local APIC, IO-APIC or IOMMU page is mapped
- * A5 every present remapping entry names one requester and a destination that belong to one owner
+ * A5 every present remapping entry names one requester and a destination, or a vCPU's descriptor, that belong to one owner
  * A6 no stale translation
  */
 #define XENLITE_AUDIT_SENTENCES 6
@@ -51,7 +51,8 @@ struct xenlite_breach {
     uint16_t domid;    /* XENLITE_NO_DOMAIN: none */
     uint32_t sbdf;     /* XENLITE_NO_DEVICE: none */
     uint64_t gfn, mfn; /* XENLITE_NO_FRAME: none */
-    uint64_t entry;    /* the table's entry as found, or the value that is wrong */
+    uint64_t entry;    /* the table's entry as found, or the value that is wrong; of a remapping entry the short form:
+                          destination (posted: the descriptor's address / 64) << 32, vector << 16, requester */
     uint64_t expected; /* what should be there instead; 0 where the text says all */
     char text[104];    /* what is wrong, as words without a full stop */
 };
@@ -149,7 +150,7 @@ struct xenlite_explain {
 
 struct xenlite_iommu {
     uint8_t present, enabled, interrupt_remapping;
-    uint8_t posted_interrupts; /* 0: not available */
+    uint8_t posted_interrupts; /* 1: some unit posts them; 0: none can, or is asked to */
     uint8_t shared;            /* processors and units walk the same tables */
     uint8_t address_bits;
     uint8_t max_order;
@@ -169,7 +170,8 @@ struct xenlite_iommu {
 #define XENLITE_UNIT_PAGE_SELECTIVE (1u << 6)
 #define XENLITE_UNIT_WRITE_BUFFER   (1u << 7)
 #define XENLITE_UNIT_FAILED         (1u << 8)
-#define XENLITE_UNIT_POSTS          (1u << 9) /* the unit could post interrupts */
+#define XENLITE_UNIT_CAN_POST       (1u << 9) /* the unit is able to post interrupts */
+#define XENLITE_UNIT_POSTS          (1u << 10) /* ... and does */
 
 struct xenlite_iommu_unit {
     uint64_t registers; /* physical address */
