@@ -27,7 +27,6 @@ tests_unit_test_vtd_irq_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_vtd_posted
 tests_unit_test_vtd_posted_SOURCES = tests/unit/test_vtd_posted.c $(vtd_rig) $(iommu_logic)
-tests_unit_test_vtd_posted_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_vtd_posted_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_vtd_p2m
