@@ -54,7 +54,7 @@ bool pci_decodes(const struct pci_dev *dev);
  * but its own if another function answers in its place.
  */
 uint32_t pci_identity(const struct pci_dev *dev);
-/* Its INTx pin, 1..4; 0: none, as virtual functions always have it (PCIe 5.0, 9.3.4.1.14). */
+/* Its INTx pin, 1..4; 0: none, as virtual functions always have it (PCIe 5.0, 9.3.4.1). */
 unsigned pci_intx_pin(const struct pci_dev *dev);
 /* Address of a memory BAR now, asked of the hardware; 0: none. */
 uint64_t pci_bar_address(const struct pci_dev *dev, unsigned i);

@@ -136,7 +136,7 @@ static void vf_bar_write(struct vpci_dev *vd, const struct vpci_reg *reg, uint32
         vpci_deny(vd, DENY_BAR_DECODE_ON, reg->offset, val);
 }
 
-/* A reset of the physical function is the end of all virtual ones (PCIe 5.0, 9.2.2.2). */
+/* A reset of the physical function is the end of all virtual ones (PCIe 5.0, 9.2.2.3). */
 static void devctl_write(struct vpci_dev *vd, const struct vpci_reg *reg, uint32_t val)
 {
     if ((val & PCI_EXP_DEVCTL_FLR) && in_use(vd, reg, val))
