@@ -83,6 +83,11 @@ void sched_unhold(struct vcpu *v)
     v->sched.hold--;
 }
 
+void post_sync(struct vcpu *v)
+{
+    (void)v; /* no unit posts here */
+}
+
 int sched_set_weight(struct vcpu *v, uint32_t weight)
 {
     if (!weight || weight > FAIR_WEIGHT_MAX)
