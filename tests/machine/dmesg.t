@@ -3,6 +3,7 @@
 # The control domain's kernel shows no warning and no error that it does not show on Xen, on the same machine.
 . "$(dirname -- "$0")/lib.sh"
 
+full_form || skip_all 'not in the quick form: it boots Xen for comparison'
 machine=(--cpus 2 --aw-bits 48 --device e1000e,netdev=n0 --qemu-arg -netdev --qemu-arg user,id=n0
     --qemu-arg -drive --qemu-arg "if=none,id=nvme,format=raw,file=$tmp/nvme.img" --device nvme,drive=nvme,serial=xl1)
 truncate -s 16M "$tmp/nvme.img"

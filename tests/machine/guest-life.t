@@ -24,7 +24,7 @@ esac' || skip_all 'cannot make an initrd for the guest'
 # The last is a continuation of the line that counts the processors, which printk does not tell from a warning.
 kernel_warnings_on_xen='No IOAPIC entries present|setting ELCR to|spinlock event irq|Grant table initialized|No config space access function|System does not support PCI|KMSG  #[0-9]+$'
 
-calls=10000 cycles=10 kills=5 patience=60 vm_timeout=600
+calls=10000 cycles=5 kills=3 patience=60 vm_timeout=600
 ! long_form || { calls=1000000; cycles=200 kills=50 patience=1000 vm_timeout=3000; }
 
 cat >"$tmp/guest.cfg" <<'CFG'

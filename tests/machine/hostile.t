@@ -13,7 +13,7 @@ compile_with_xen()
 compile_with_xen "$tests_dir/hostile.c" "$tmp/hostile"
 compile_with_xen "$tests_dir/hostile-hw.c" "$tmp/hostile-hw"
 modes='insns msrs ports mmio config'
-calls=2500 seeds='1 2 3 4' vm_timeout=300
+calls=5000 seeds='1 2' vm_timeout=300
 if long_form; then
     calls=50000 vm_timeout=7200
     seeds=$(seq 1 20)
