@@ -7,7 +7,7 @@
 struct usage {
     uint64_t objects, waiting;                      /* on its heap */
     uint64_t free, p2m_tables, shared, heap, counters, others; /* frames */
-    uint64_t pages, grant_frames, chunks, buckets, regions, windows; /* the control domain's */
+    uint64_t pages, grant_frames, chunks, buckets, regions, windows, pinned; /* the control domain's */
 };
 
 static void press_m(void)
@@ -71,15 +71,15 @@ static struct usage learn_usage(void)
     log = read_log();
     n = sscanf(last_line(log, "memory: d0:"),
                "%" SCNu64 " pages, %*u p2m tables, %" SCNu64 " grant frames, %" SCNu64 " handle chunks, %" SCNu64
-               " event buckets, %" SCNu64 " trap regions (%" SCNu64 " ECAM",
-               &u.pages, &u.grant_frames, &u.chunks, &u.buckets, &u.regions, &u.windows);
+               " event buckets, %" SCNu64 " trap regions (%" SCNu64 " ECAM windows), %" SCNu64 " pinned",
+               &u.pages, &u.grant_frames, &u.chunks, &u.buckets, &u.regions, &u.windows, &u.pinned);
     n += sscanf(last_line(log, "memory: heap:"), "%" SCNu64 " objects of %*u bytes in %*u frames, %" SCNu64 " wait",
                 &u.objects, &u.waiting);
     n += sscanf(last_line(log, "memory: all:"),
                 "%*u frames, %" SCNu64 " free, %*u the hypervisor's: %" SCNu64 " p2m tables, %" SCNu64
                 " shared, %" SCNu64 " heap, %" SCNu64 " counters, %" SCNu64 " others",
                 &u.free, &u.p2m_tables, &u.shared, &u.heap, &u.counters, &u.others);
-    if (n != 6 + 2 + 6)
+    if (n != 7 + 2 + 6)
         die("what debug key m prints");
     return u;
 }
@@ -100,9 +100,10 @@ static int64_t grown(const char *what, uint64_t before, uint64_t after)
 /*
  * Tells where the free pages went. What the control domain keeps by its own deeds, within its limits, is explained:
  * tables of its p2m, which is in more pieces than before; its grant table; the heap's frames, each of which holds an
- * object that is explained in turn. Returns how many frames and objects are not.
+ * object that is explained in turn; and `hidden` frames more that it owns but does not have in its memory any more, as
+ * long as the hypervisor has them pinned for it. Returns how many frames and objects are not explained.
  */
-static int64_t unexplained(const struct usage *a, const struct usage *b)
+static int64_t unexplained(const struct usage *a, const struct usage *b, int64_t hidden)
 {
     int64_t frames = (int64_t)(a->free - b->free), objects;
 
@@ -113,6 +114,11 @@ static int64_t unexplained(const struct usage *a, const struct usage *b)
     frames -= grown("heap", a->heap, b->heap);
     frames -= grown("counters of domains' pages", a->counters, b->counters);
     grown("other frames", a->others, b->others);
+    if (hidden) {
+        printf("  pinned, and not in its memory any more: %+" PRId64 " (%" PRIu64 " are pinned)\n", hidden, b->pinned);
+        if (hidden <= (int64_t)b->pinned)
+            frames -= hidden;
+    }
     if (b->p2m_tables > MAX_TABLES)
         frames += (int64_t)(b->p2m_tables - MAX_TABLES);
     objects = grown("other objects", other_objects(a), other_objects(b));

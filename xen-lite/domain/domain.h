@@ -79,6 +79,7 @@ struct domain {
     uint16_t domid;
     bool control;              /* the control domain: privileged */
     bool dying;                /* destruction has begun; atomic */
+    uint32_t pinned;           /* struct guest_page of its frames; atomic */
     bool shutting_down;        /* a vCPU asked for shutdown; under lock */
     bool is_shut_down;         /* all vCPUs are stopped; under lock */
     uint8_t shutdown_code;     /* SHUTDOWN_*; under lock */

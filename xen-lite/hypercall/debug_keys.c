@@ -64,10 +64,10 @@ static void print_domain_memory(struct domain *d, uint64_t *tables, uint64_t *sh
     *shared += READ_ONCE(d->grants.nr_frames) + 1; /* and its shared info */
     report("memory: d%u: %lu pages, %lu p2m tables, %u grant frames, %u handle chunks, %u event "
            "buckets, "
-           "%u trap regions (%u ECAM windows)",
+           "%u trap regions (%u ECAM windows), %u pinned pages",
            d->domid, domain_ram_pages(d), READ_ONCE(d->p2m.tables), READ_ONCE(d->grants.nr_frames),
            READ_ONCE(d->grants.nr_chunks), READ_ONCE(d->evtchn.nr_ports) / EVTCHN_PER_BUCKET, n.all,
-           n.ecam);
+           n.ecam, READ_ONCE(d->pinned));
 }
 
 static void print_memory(void)

@@ -25,6 +25,8 @@ int guest_page_map(struct domain *d, uint64_t gfn, struct guest_page *gp)
     }
     gp->va = mfn_to_virt(mfn);
     gp->mfn = mfn;
+    gp->d = d;
+    __atomic_fetch_add(&d->pinned, 1, __ATOMIC_RELAXED);
     return 0;
 }
 
@@ -32,9 +34,9 @@ void guest_page_unmap(struct guest_page *gp)
 {
     if (!gp->va)
         return;
+    __atomic_fetch_sub(&gp->d->pinned, 1, __ATOMIC_RELAXED);
     p2m_put_frame(gp->mfn);
-    gp->va = NULL;
-    gp->mfn = 0;
+    *gp = (struct guest_page){ 0 };
 }
 
 int guest_area_map(struct vcpu *v, uint64_t gva, uint32_t length, struct guest_area *area)

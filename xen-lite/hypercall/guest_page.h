@@ -16,8 +16,9 @@ struct page;
 
 /* One pinned page of a guest. va is NULL while nothing is mapped. */
 struct guest_page {
-    void *va;     /* start of the page in the hypervisor's direct map */
-    uint64_t mfn; /* the pinned frame, valid while va is set */
+    void *va;         /* start of the page in the hypervisor's direct map */
+    uint64_t mfn;     /* the pinned frame, valid while va is set */
+    struct domain *d; /* whose it is; outlives its pins */
 };
 
 /*
