@@ -30,4 +30,11 @@ for cpu in $cpus; do
     like "$text" "PANIC on CPU $cpu: stack overflow: 0x[0-9a-f]+ was touched" 'the message says so'
     like "$text" 'run_off\+0x' 'the backtrace names who did it'
 done
+
+vm --cpus 2 --hv-args gs-test=1 -- true
+text=$(tr -d '\0\r' <"$serial" | sed -n '/PANIC/,$p')
+is "$status" 70 'a CPU without its own data: scripts/vm tells that the hypervisor stopped'
+like "$text" 'GS base was 0xffffe00000000000' 'the panic says what GS was'
+like "$text" 'PANIC on CPU 1: page fault' 'and prints all the same'
+like "$text" 'gs_self_test\+0x' 'where it was'
 done_testing

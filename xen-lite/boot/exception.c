@@ -194,6 +194,16 @@ void stack_self_test(unsigned cpu)
         pr_err("CPU %u did not run off its stack (%u)", cpu, run_off(0));
 }
 
+void gs_self_test(unsigned cpu)
+{
+    unsigned which;
+
+    if (cmdline_uint("gs-test", &which) || which != cpu)
+        return;
+    wrmsr(MSR_GS_BASE, 0xffffe00000000000); /* nothing is mapped there */
+    pr_err("CPU %u did not miss its GS base", cpu_id());
+}
+
 void exc_dispatch(struct exc_frame *f)
 {
     if (f->vector >= 32) {

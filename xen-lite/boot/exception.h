@@ -29,5 +29,7 @@ void backtrace(uint64_t rip, uint64_t rbp);
 
 /* With the option stack-test=CPU, this CPU runs off its stack: that has to end in a panic which says so. */
 void stack_self_test(unsigned cpu);
+/* With gs-test=CPU, this CPU loses its GS base: the panic has to find its way all the same. */
+void gs_self_test(unsigned cpu);
 
 #endif

@@ -365,6 +365,7 @@ void hv_main(uint32_t magic, paddr_t info)
     cmdline_get("panic");
     cmdline_get("debug-exit");
     stack_self_test(0);
+    gs_self_test(0);
     cmdline_report_unknown(unknown_option);
     control_domain_start();
     sched_loop();

@@ -75,6 +75,7 @@ void ap_main(void)
         cpu_park();
     }
     stack_self_test(p->id);
+    gs_self_test(p->id);
     __atomic_store_n(&p->online, true, __ATOMIC_RELEASE);
     sched_loop();
 }
