@@ -33,8 +33,9 @@ vm_timeout=600 vm --cpus 2 --memory 2G --add "$tmp/domcycle:/bin/domcycle" --scr
 is "$status" 0 'domcycle runs'
 results 62
 
-# ---- Linux guests under xl ----
+# ---- Linux guests under Debian's xl, which need most of the time ----
 
+full_form || done_testing
 image=$("$src_dir/scripts/build-image")
 # Written by a shell in the guest: what it finds, and how it is to end.
 "$tests_dir/guest-initrd" "$tmp/guest-initrd" '

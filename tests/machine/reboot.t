@@ -4,6 +4,7 @@
 # come up again, with the devices in use before; and a power-off ends it.
 . "$(dirname -- "$0")/lib.sh"
 
+full_form || skip_all 'not in the quick form: it boots twice'
 truncate -s 16M "$tmp/disk.img"
 cat >"$tmp/script" <<'SCRIPT'
 #!/bin/sh
