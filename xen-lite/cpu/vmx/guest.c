@@ -39,6 +39,11 @@ const uint32_t vmx_lazy_msr[NR_LAZY_MSRS] = {
 
 /* ---- segments ---- */
 
+static uint16_t segment_attr(uint32_t ar)
+{
+    return (uint16_t)((ar & 0xff) | (ar >> 4 & 0xf00));
+}
+
 void vmx_get_segment(const struct cpu_vcpu *c, enum cpu_seg_id id, struct cpu_segment *out)
 {
     struct vmx_vcpu *s = vmx_of(c);
@@ -48,9 +53,9 @@ void vmx_get_segment(const struct cpu_vcpu *c, enum cpu_seg_id id, struct cpu_se
                                  .base = vmx_get(s, SLOT_BASE + id) };
     if (id == CPU_SEG_GDTR || id == CPU_SEG_IDTR)
         return;
-    ar = (uint32_t)vmx_get(s, SLOT_AR + id);
     out->sel = (uint16_t)vmx_get(s, SLOT_SEL + id);
-    out->attr = (uint16_t)((ar & 0xff) | (ar >> 4 & 0xf00));
+    ar = (uint32_t)vmx_get(s, SLOT_AR + id);
+    out->attr = segment_attr(ar);
     if (ar & AR_UNUSABLE)
         out->attr &= (uint16_t)~CPU_SEG_ATTR_P;
 }
@@ -98,6 +103,49 @@ uint64_t vmx_get_cr(const struct cpu_vcpu *c, unsigned n)
     default:
         return seen(vmx_get(s, SLOT_CR4), vmx_get(s, SLOT_CR4_SHADOW), vmx_caps.ctl.cr4_mask);
     }
+}
+
+/* Of what vmx_get_control() wants, that which is not known after an exit; the shadows are among SLOTS_KEPT. */
+#define CONTROL_SLOTS                                                                              \
+    (BIT(SLOT_CR0) | BIT(SLOT_CR3) | BIT(SLOT_CR4) | BIT(SLOT_EFER) |                              \
+     BIT(SLOT_BASE + CPU_SEG_CS) | BIT(SLOT_AR + CPU_SEG_CS))
+
+/* Some may be changed already: those are only in the cache. */
+static __attribute__((noinline)) void read_control_one_by_one(struct vmx_vcpu *s)
+{
+    for (unsigned slot = 0; slot < NR_GUEST_SLOTS; slot++) {
+        if (CONTROL_SLOTS & BIT(slot))
+            vmx_get(s, slot);
+    }
+}
+
+static inline void read_control(struct vmx_vcpu *s)
+{
+    s->val[SLOT_CR0] = vmcs_read(VMCS_GUEST_CR0);
+    s->val[SLOT_CR3] = vmcs_read(VMCS_GUEST_CR3);
+    s->val[SLOT_CR4] = vmcs_read(VMCS_GUEST_CR4);
+    s->val[SLOT_EFER] = vmcs_read(VMCS_GUEST_EFER);
+    s->val[SLOT_BASE + CPU_SEG_CS] = vmcs_read(VMCS_GUEST_ES_BASE + 2 * CPU_SEG_CS);
+    s->val[SLOT_AR + CPU_SEG_CS] = vmcs_read(VMCS_GUEST_ES_AR + 2 * CPU_SEG_CS);
+    s->valid |= CONTROL_SLOTS;
+}
+
+/* All that a walk of the guest's tables and the decoder ask for: every access that is emulated begins with it. */
+void vmx_get_control(const struct cpu_vcpu *c, struct cpu_control *out)
+{
+    struct vmx_vcpu *s = vmx_of(c);
+
+    if (!(s->valid & CONTROL_SLOTS))
+        read_control(s);
+    else if (~s->valid & CONTROL_SLOTS)
+        read_control_one_by_one(s);
+    out->cr0 = seen(s->val[SLOT_CR0], vmx_get(s, SLOT_CR0_SHADOW), CR0_HOST_MASK);
+    out->cr3 = s->val[SLOT_CR3];
+    out->cr4 = seen(s->val[SLOT_CR4], vmx_get(s, SLOT_CR4_SHADOW), vmx_caps.ctl.cr4_mask);
+    out->efer = s->val[SLOT_EFER];
+    out->cs_base = s->val[SLOT_BASE + CPU_SEG_CS];
+    /* Of CS alone the SDM knows no "unusable" (27.3.1.2). */
+    out->cs_attr = segment_attr((uint32_t)s->val[SLOT_AR + CPU_SEG_CS]);
 }
 
 /* What the CPU does when a guest writes to CR3 or CR4, or changes CR0.PG, it does not do for us (SDM vol. 3, 4.10.4.1). */

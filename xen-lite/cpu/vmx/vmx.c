@@ -442,6 +442,7 @@ const struct cpu_backend vmx_backend = {
     .get_segment = vmx_get_segment,
     .set_segment = vmx_set_segment,
     .get_cr = vmx_get_cr,
+    .get_control = vmx_get_control,
     .set_cr = vmx_set_cr,
     .get_dr = vmx_get_dr,
     .set_dr = vmx_set_dr,

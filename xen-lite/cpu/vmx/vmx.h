@@ -196,6 +196,7 @@ void vmx_guest_reset(struct vmx_vcpu *s);
 void vmx_get_segment(const struct cpu_vcpu *c, enum cpu_seg_id id, struct cpu_segment *out);
 void vmx_set_segment(struct cpu_vcpu *c, enum cpu_seg_id id, const struct cpu_segment *in);
 uint64_t vmx_get_cr(const struct cpu_vcpu *c, unsigned n);
+void vmx_get_control(const struct cpu_vcpu *c, struct cpu_control *out);
 void vmx_set_cr(struct cpu_vcpu *c, unsigned n, uint64_t val);
 uint64_t vmx_get_efer(const struct cpu_vcpu *c);
 void vmx_set_efer(struct cpu_vcpu *c, uint64_t efer);
