@@ -45,7 +45,7 @@ CFG
 
 cat >"$tmp/script" <<'SCRIPT'
 cd /root
-bdf=0000:00:05.0 run=/run/xen-lite
+bdf=0000:01:00.0 port=/sys/bus/pci/devices/0000:00:05.0 run=/run/xen-lite
 section() { echo "== $*"; }
 run() { section "$*"; timeout 100 "$@" 2>&1; echo "== status $?"; }
 within()
@@ -63,6 +63,12 @@ no_guests() { [ "$(xl-lite list | wc -l)" -eq 2 ]; }
 ask() { section "ask $1"; qmp "$@"; echo; }
 qmp() { talk $run/control.sock 10 "$1" '{"execute": "qmp_capabilities"}'"$2"; }
 say() { printf '%s\n' "$2" | timeout 2 xl-lite console "$1" >/dev/null 2>&1; }
+bytes() { od -A n -t x1 -j $(($1)) -N "$2" $port/config | tr -d ' \n'; }
+# put OFFSET BYTES: into the bridge's configuration space, as setpci does.
+put() { printf "$2" | dd of=$port/config bs=1 seek=$(($1)) conv=notrunc 2>/dev/null; }
+number() { od -A n -t u1 -j $(($1)) -N 1 $port/config | tr -d ' '; }
+# Where a capability is.
+cap() { local at=$(number 0x34); while [ "$at" != 0 ] && [ "$(number $at)" != $(($1)) ]; do at=$(number $((at + 1))); done; echo "$at"; }
 
 section 'no daemon'; xl-lite create -q guest.cfg "pci=[\"$bdf\"]" 2>&1; echo "== status $?"
 run xl-dmd
@@ -97,6 +103,14 @@ ask '"decisions"' '{"execute": "query-pci", "arguments": {"bdf": "'$bdf'"}}'
 ask '"functions"' '{"execute": "query-traps", "arguments": {"domid": '"$(xl-lite domid hot)"'}}'
 ask '"remapping-entries"' '{"execute": "audit"}'
 ask '"units"' '{"execute": "query-iommu"}'
+# All that would take the disk from the guest from above: it is reset, loses its link, its bus, its memory, the bridge's forwarding.
+section 'from above'; express=$(cap 0x10) before=$(bytes 0 64):$(bytes $(($(cap 0x10) + 16)) 2)
+put 0x3e '\x42\x00'; put $((express + 16)) '\x10\x00'; put 0x1a '\x00'; put 0x20 '\xf0\xff\x00\x00'; put 0x04 '\x00\x05'
+[ "$(bytes 0 64):$(bytes $((express + 16)) 2)" = "$before" ] && echo 'the bridge is as it was' || echo "$before, now $(bytes 0 64)"
+put 0x3e '\x03\x00'; echo "control $(bytes 0x3e 2)"
+xl-lite dmesg | grep '00:05.0: this bridge'
+say hot sum; within 60 sh -c '[ $(grep -c SUM /var/log/xen-lite/hot.log) = 2 ]'; grep SUM /var/log/xen-lite/hot.log | tail -n 1
+ask '"BRIDGE_IN_USE"' '{"execute": "query-trap-records", "arguments": {"disposition": "denied"}}'
 kill -9 "$(cat $run/xl-dmd.lock)"; usleep 300000; xl-dmd
 run xl-lite pci-list hot --json
 run xl-lite pci-detach hot $bdf
@@ -105,7 +119,7 @@ say hot gone; section 'unplugged'; within 40 grep -q -E 'GONE|STILL' /var/log/xe
 section 'overtake'
 overtake $run/control.sock '{"execute": "device-add", "arguments": {"domid": '"$(xl-lite domid hot)"', "bdf": "'$bdf'"}, "id": "move"}' \
     '{"execute": "query-domains", "id": "other"}' 2>&1; echo "== status $?"
-say hot sum; section 'again'; within 60 sh -c '[ $(grep -c SUM /var/log/xen-lite/hot.log) = 2 ]'; grep -c "SUM" /var/log/xen-lite/hot.log
+say hot sum; section 'again'; within 60 sh -c '[ $(grep -c SUM /var/log/xen-lite/hot.log) = 3 ]'; grep -c "SUM" /var/log/xen-lite/hot.log
 run xl-lite pci-detach -f hot $bdf
 run xl-lite pci-detach hot $bdf
 run xl-lite destroy hot
@@ -117,14 +131,14 @@ section 'messages'; cat /var/log/xen-lite/xl-dmd.log; xl-lite dmesg | tail -n 20
 SCRIPT
 
 vm_timeout=500
-vm --cpus 2 --device nvme,drive=disk,serial=one,addr=5 --qemu-arg -drive --qemu-arg "file=$tmp/disk,format=raw,if=none,id=disk" \
+vm --cpus 2 --device pcie-root-port,id=port1,chassis=1,slot=1,addr=5 --device nvme,drive=disk,serial=one,bus=port1 --qemu-arg -drive --qemu-arg "file=$tmp/disk,format=raw,if=none,id=disk" \
     --add "$image/vmlinuz:/boot/vmlinuz" --add "$tmp/initrd:/boot/guest.initrd" --add "$tmp/guest.cfg:/root/guest.cfg" \
     --add "$tmp/talk:/usr/bin/talk" --add "$tmp/overtake:/usr/bin/overtake" --script "$tmp/script"
 # The nth section of that name, up to the next one.
 part() { awk -v head="== $1" -v n="${2:-1}" '$0 == head { if (++seen == n) { on = 1; next } } /^== / && on { print; exit } on' <<<"$out"; }
 works() { like "$(part "$1" "${3:-1}")" '^== status 0' "$2"; }
 fails() { like "$(part "$1" "${4:-1}")" '^== status 1' "$3: fails"; like "$(part "$1" "${4:-1}")" "$2" "$3: says why"; }
-bdf=0000:00:05.0
+bdf=0000:01:00.0
 
 is "$status" 0 'the script runs to its end'
 fails 'no daemon' 'start xl-dmd first' 'create with a device and without xl-dmd'
@@ -158,13 +172,18 @@ like "$(part 'hot disk')" "^SUM:$sum" 'the running guest notices the disk and re
 like "$out" '"bound": [1-9]' 'its messages were bound through the daemon'
 like "$out" '"permissive": true' 'it is permissive'
 like "$out" '"clean": true' 'the audit over the socket is clean'
+like "$(part 'from above')" 'the bridge is as it was' 'what the control domain writes to the bridge above does not take the disk away'
+like "$(part 'from above')" '^control 0300' 'what harms nobody arrives'
+is "$(part 'from above' | grep -c 'stay as they are, because 0000:01:00.0 is not')" 1 'the log says once why'
+like "$(part 'from above')" "^SUM:$sum" 'the guest reads the disk all the same'
+like "$(part 'ask "BRIDGE_IN_USE"')" '"disposition": "denied".*"BRIDGE_IN_USE"|"BRIDGE_IN_USE".*"disposition": "denied"' 'each refusal is on record'
 like "$(part 'xl-lite pci-list hot --json')" '"permissive": ?true' 'a daemon that was killed and started finds the device'
 works "xl-lite pci-detach hot $bdf" 'pci-detach, with the guest'"'"'s consent'
 like "$(part unplugged)" GONE 'the disk is gone in the guest'
 works overtake 'while it is attached again, which takes a reset, another client is answered'
 like "$(part overtake)" '"id": "move"' 'and who asked for it afterwards'
 note "$(part overtake | grep -o -E '^(first|second) after [0-9.]* ms' | tr '\n' ' ')"
-is "$(part again | head -n 1)" 2 'attached again, it is read again'
+is "$(part again | head -n 1)" 3 'attached again, it is read again'
 works "xl-lite pci-detach -f hot $bdf" 'pci-detach -f'
 fails "xl-lite pci-detach hot $bdf" 'does not have this device' 'detaching what is not there' 2
 works 'xl-lite destroy hot' 'destroy'
