@@ -119,6 +119,9 @@ say hot gone; section 'unplugged'; within 40 grep -q -E 'GONE|STILL' /var/log/xe
 section 'overtake'
 overtake $run/control.sock '{"execute": "device-add", "arguments": {"domid": '"$(xl-lite domid hot)"', "bdf": "'$bdf'"}, "id": "move"}' \
     '{"execute": "query-domains", "id": "other"}' 2>&1; echo "== status $?"
+# So is whoever comes while tables are walked.
+section 'walk'
+overtake $run/control.sock '{"execute": "audit", "id": "walk"}' '{"execute": "query-version", "id": "other"}' 2>&1; echo "== status $?"
 say hot sum; section 'again'; within 60 sh -c '[ $(grep -c SUM /var/log/xen-lite/hot.log) = 3 ]'; grep -c "SUM" /var/log/xen-lite/hot.log
 run xl-lite pci-detach -f hot $bdf
 run xl-lite pci-detach hot $bdf
@@ -182,6 +185,9 @@ works "xl-lite pci-detach hot $bdf" 'pci-detach, with the guest'"'"'s consent'
 like "$(part unplugged)" GONE 'the disk is gone in the guest'
 works overtake 'while it is attached again, which takes a reset, another client is answered'
 like "$(part overtake)" '"id": "move"' 'and who asked for it afterwards'
+works walk 'while an audit walks all tables, another client is answered'
+like "$(part walk)" '"id": "walk"' 'and who asked for the audit afterwards'
+note "walk: $(part walk | grep -o -E '^(first|second) after [0-9.]* ms' | tr '\n' ' ')"
 note "$(part overtake | grep -o -E '^(first|second) after [0-9.]* ms' | tr '\n' ' ')"
 is "$(part again | head -n 1)" 3 'attached again, it is read again'
 works "xl-lite pci-detach -f hot $bdf" 'pci-detach -f'
