@@ -5,8 +5,7 @@
 . "$(dirname -- "$0")/lib.sh"
 
 [ -z "$hypervisor" ] || skip_all 'needs xen-lite'
-[ -x "$build_dir/tools/xl-lite" ] || skip_all 'xl-lite is not built (libxen-dev, libjson-c-dev)'
-[ -x "$build_dir/dm/xl-dmd" ] || skip_all 'xl-dmd is not built (libevent-dev)'
+need_tools
 compile "$tests_dir/talk.c" "$tmp/talk"
 compile "$tests_dir/overtake.c" "$tmp/overtake"
 image=$("$src_dir/scripts/build-image")
@@ -32,43 +31,16 @@ case " $(cat /proc/cmdline) " in
     done ;;
 esac' nvme || skip_all 'cannot make an initrd for the guest'
 
-cat >"$tmp/guest.cfg" <<'CFG'
-name = "one"
-type = "pvh"
-kernel = "/boot/vmlinuz"
-ramdisk = "/boot/guest.initrd"
-memory = 256
-vcpus = 1
-tsc_mode = "native"
-cmdline = "console=hvc0 panic=1 do=disk"
-CFG
+guest_cfg one "console=hvc0 panic=1 do=disk" >"$tmp/guest.cfg"
 
-cat >"$tmp/script" <<'SCRIPT'
+script_helpers >"$tmp/script"
+cat >>"$tmp/script" <<'SCRIPT'
 cd /root
-bdf=0000:01:00.0 port=/sys/bus/pci/devices/0000:00:05.0 run=/run/xen-lite
-section() { echo "== $*"; }
-run() { section "$*"; timeout 100 "$@" 2>&1; echo "== status $?"; }
-within()
-{
-    local left=$1
-    shift
-    until "$@" >/dev/null 2>&1; do
-        left=$((left - 1))
-        [ "$left" -gt 0 ] || return 1
-        usleep 500000
-    done
-}
+bdf=0000:01:00.0 port=0000:00:05.0 run=/run/xen-lite
 no_guests() { [ "$(xl-lite list | wc -l)" -eq 2 ]; }
 # Outside of run(): timeout cannot execute a function.
 ask() { section "ask $1"; qmp "$@"; echo; }
 qmp() { talk $run/control.sock 10 "$1" '{"execute": "qmp_capabilities"}'"$2"; }
-say() { printf '%s\n' "$2" | timeout 2 xl-lite console "$1" >/dev/null 2>&1; }
-bytes() { od -A n -t x1 -j $(($1)) -N "$2" $port/config | tr -d ' \n'; }
-# put OFFSET BYTES: into the bridge's configuration space, as setpci does.
-put() { printf "$2" | dd of=$port/config bs=1 seek=$(($1)) conv=notrunc 2>/dev/null; }
-number() { od -A n -t u1 -j $(($1)) -N 1 $port/config | tr -d ' '; }
-# Where a capability is.
-cap() { local at=$(number 0x34); while [ "$at" != 0 ] && [ "$(number $at)" != $(($1)) ]; do at=$(number $((at + 1))); done; echo "$at"; }
 
 section 'no daemon'; xl-lite create -q guest.cfg "pci=[\"$bdf\"]" 2>&1; echo "== status $?"
 run xl-dmd
@@ -104,10 +76,10 @@ ask '"functions"' '{"execute": "query-traps", "arguments": {"domid": '"$(xl-lite
 ask '"remapping-entries"' '{"execute": "audit"}'
 ask '"units"' '{"execute": "query-iommu"}'
 # All that would take the disk from the guest from above: it is reset, loses its link, its bus, its memory, the bridge's forwarding.
-section 'from above'; express=$(cap 0x10) before=$(bytes 0 64):$(bytes $(($(cap 0x10) + 16)) 2)
-put 0x3e '\x42\x00'; put $((express + 16)) '\x10\x00'; put 0x1a '\x00'; put 0x20 '\xf0\xff\x00\x00'; put 0x04 '\x00\x05'
-[ "$(bytes 0 64):$(bytes $((express + 16)) 2)" = "$before" ] && echo 'the bridge is as it was' || echo "$before, now $(bytes 0 64)"
-put 0x3e '\x03\x00'; echo "control $(bytes 0x3e 2)"
+section 'from above'; link=$(($(cap $port 0x10) + 16)); before=$(bytes $port 0 64):$(bytes $port $link 2)
+put $port 0x3e '\x42\x00'; put $port $link '\x10\x00'; put $port 0x1a '\x00'; put $port 0x20 '\xf0\xff\x00\x00'; put $port 0x04 '\x00\x05'
+[ "$(bytes $port 0 64):$(bytes $port $link 2)" = "$before" ] && echo 'the bridge is as it was' || echo "$before, now $(bytes $port 0 64)"
+put $port 0x3e '\x03\x00'; echo "control $(bytes $port 0x3e 2)"
 xl-lite dmesg | grep '00:05.0: this bridge'
 say hot sum; within 60 sh -c '[ $(grep -c SUM /var/log/xen-lite/hot.log) = 2 ]'; grep SUM /var/log/xen-lite/hot.log | tail -n 1
 ask '"BRIDGE_IN_USE"' '{"execute": "query-trap-records", "arguments": {"disposition": "denied"}}'
@@ -137,9 +109,6 @@ vm_timeout=500
 vm --cpus 2 --device pcie-root-port,id=port1,chassis=1,slot=1,addr=5 --device nvme,drive=disk,serial=one,bus=port1 --qemu-arg -drive --qemu-arg "file=$tmp/disk,format=raw,if=none,id=disk" \
     --add "$image/vmlinuz:/boot/vmlinuz" --add "$tmp/initrd:/boot/guest.initrd" --add "$tmp/guest.cfg:/root/guest.cfg" \
     --add "$tmp/talk:/usr/bin/talk" --add "$tmp/overtake:/usr/bin/overtake" --script "$tmp/script"
-# The nth section of that name, up to the next one.
-part() { awk -v head="== $1" -v n="${2:-1}" '$0 == head { if (++seen == n) { on = 1; next } } /^== / && on { print; exit } on' <<<"$out"; }
-works() { like "$(part "$1" "${3:-1}")" '^== status 0' "$2"; }
 fails() { like "$(part "$1" "${4:-1}")" '^== status 1' "$3: fails"; like "$(part "$1" "${4:-1}")" "$2" "$3: says why"; }
 bdf=0000:01:00.0
 

@@ -6,15 +6,6 @@
 
 need_pci_guest
 full_form || skip_all 'builds the hypervisor: XEN_LITE_FULL=1'
-pci_guest_disk "$tmp/disk"
-pci_guest_config 1 '"0000:00:05.0"' >"$tmp/guest.cfg"
-cat >"$tmp/script" <<'SCRIPT'
-xl-dmd
-xl-lite pci-assignable-add 0000:00:05.0
-xl-lite create -q guest.cfg 'cmdline="mode=1"'; echo "create $?"
-vpci-watch $(xl-lite domid g) cost
-SCRIPT
-vm_timeout=300
 
 mapfile -t users < <(cd "$src_dir" && grep -rl 'trap/record.h' xen-lite --include='*.c')
 # build LEVEL: the hypervisor with that much of records left out (xen-lite/trap/record.h), as $tmp/hypervisor-LEVEL.
@@ -32,11 +23,11 @@ declare -A cost
 measure()
 {
     local name value
-    vm --hypervisor "$tmp/hypervisor-$1" --icount --kernel-args vm_drivers=off "${pci_guest_vm[@]}" --script "$tmp/script"
+    pci_guest_costs --hypervisor "$tmp/hypervisor-$1"
     is "$status" 0 "machine that counts instructions runs the guest: $2"
     while read -r name value; do [[ $name != silent-* ]] || cost[$1 ${name#silent-}]=$value; done <<<"$out"
 }
-percent() { awk -v with="$1" -v without="$2" 'BEGIN { if (with > 0 && without > 0) printf "%.1f", (with - without) * 100 / without; else print "no figure" }'; }
+percent() { awk -v with="$1" -v without="$2" 'BEGIN { if (with > 0 && without > 0) printf "%.1f", (with - without) * 100 / without }'; }
 
 kinds=('as it is' 'without records for listeners' 'without any memory of accesses')
 for level in 0 1 2; do
