@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The control socket's commands about isolation: the audit, page tables, DMA remapping. */
+/* The control socket's commands about isolation, all of them the second thread's: the audit, page tables, DMA remapping. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "dm/dmd.h"
-#include "dm/hv_server.h"
+#include "dm/ask.h"
 #include "dm/json.h"
 #include "libs/xenlite.h"
 
@@ -33,15 +32,15 @@ static struct json_object *describe_breach(const struct xenlite_breach *breach)
     return object;
 }
 
-struct json_object *cmd_audit(void *context, struct json_object *arguments, struct qmp_error *error)
+static struct json_object *ask_audit(xc_interface *xch, const struct subject *subject,
+                                     struct qmp_error *error)
 {
-    struct dmd *dmd = context;
     struct xenlite_breach *breaches = calloc(BREACHES_MAX, sizeof(*breaches));
     struct xenlite_audit_run run = { 0 };
     struct json_object *object, *array;
 
-    (void)arguments;
-    if (!breaches || xenlite_audit(hv_xc(dmd->hv), breaches, BREACHES_MAX, &run)) {
+    (void)subject;
+    if (!breaches || xenlite_audit(xch, breaches, BREACHES_MAX, &run)) {
         hv_failed("the audit cannot be made", error);
         free(breaches);
         return NULL;
@@ -63,6 +62,12 @@ struct json_object *cmd_audit(void *context, struct json_object *arguments, stru
     add_number(object, "foreign", run.foreign);
     add_number(object, "ns", run.ns);
     return object;
+}
+
+struct json_object *cmd_audit(void *context, struct json_object *arguments, struct qmp_error *error)
+{
+    (void)arguments;
+    return ask_later(context, ask_audit, &(struct subject){ 0 }, error);
 }
 
 /* ---- query-p2m ---- */
@@ -138,31 +143,40 @@ static struct json_object *describe_p2m(const struct xenlite_p2m *p2m, uint32_t 
     return object;
 }
 
-struct json_object *cmd_query_p2m(void *context, struct json_object *arguments,
-                                  struct qmp_error *error)
+#define NO_ADDRESS UINT64_MAX
+
+static struct json_object *ask_p2m(xc_interface *xch, const struct subject *subject,
+                                   struct qmp_error *error)
 {
-    struct dmd *dmd = context;
+    const bool explained = subject->address != NO_ADDRESS;
     struct xenlite_explain explain;
     struct json_object *object;
     struct xenlite_p2m p2m;
-    uint64_t address = UINT64_MAX;
+
+    if (xenlite_p2m(xch, subject->domid, &p2m) ||
+        (explained && xenlite_explain(xch, subject->domid, subject->address, &explain)))
+        return hv_failed("the page table cannot be read", error);
+    object = describe_p2m(&p2m, subject->domid);
+    if (explained)
+        json_object_object_add(object, "explain", describe_explain(&explain));
+    return object;
+}
+
+struct json_object *cmd_query_p2m(void *context, struct json_object *arguments,
+                                  struct qmp_error *error)
+{
+    struct subject subject = { .address = NO_ADDRESS };
     int domid;
 
     if (!take_domid(arguments, &domid, error) ||
-        !take_number(arguments, "address", INT64_MAX, &address, error))
+        !take_number(arguments, "address", INT64_MAX, &subject.address, error))
         return NULL;
     if (domid < 0) {
         qmp_set_error(error, NULL, "'domid' is missing");
         return NULL;
     }
-    if (xenlite_p2m(hv_xc(dmd->hv), (uint32_t)domid, &p2m) ||
-        (address != UINT64_MAX &&
-         xenlite_explain(hv_xc(dmd->hv), (uint32_t)domid, address, &explain)))
-        return hv_failed("the page table cannot be read", error);
-    object = describe_p2m(&p2m, (uint32_t)domid);
-    if (address != UINT64_MAX)
-        json_object_object_add(object, "explain", describe_explain(&explain));
-    return object;
+    subject.domid = (uint32_t)domid;
+    return ask_later(context, ask_p2m, &subject, error);
 }
 
 /* ---- query-iommu ---- */
@@ -256,15 +270,14 @@ static struct json_object *describe_faults(xc_interface *xc)
     return array;
 }
 
-struct json_object *cmd_query_iommu(void *context, struct json_object *arguments,
-                                    struct qmp_error *error)
+/* What is known of each device waits while one is being reset. */
+static struct json_object *ask_iommu(xc_interface *xc, const struct subject *subject,
+                                     struct qmp_error *error)
 {
-    struct dmd *dmd = context;
-    xc_interface *xc = hv_xc(dmd->hv);
     struct json_object *object;
     struct xenlite_iommu iommu;
 
-    (void)arguments;
+    (void)subject;
     if (xenlite_iommu(xc, &iommu))
         return hv_failed("the IOMMU's state cannot be read", error);
     object = json_object_new_object();
@@ -279,4 +292,11 @@ struct json_object *cmd_query_iommu(void *context, struct json_object *arguments
     json_object_object_add(object, "devices", describe_devices(xc));
     json_object_object_add(object, "faults", describe_faults(xc));
     return object;
+}
+
+struct json_object *cmd_query_iommu(void *context, struct json_object *arguments,
+                                    struct qmp_error *error)
+{
+    (void)arguments;
+    return ask_later(context, ask_iommu, &(struct subject){ 0 }, error);
 }

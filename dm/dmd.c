@@ -177,9 +177,11 @@ struct dmd *dmd_new(struct event_base *base, struct hv *hv, const struct dmd_opt
 void dmd_free(struct dmd *dmd)
 {
     struct event *events[] = { dmd->event_channels, dmd->scan_timer, dmd->files };
+    const unsigned patience_ms = dmd->options.patience_ms;
 
     /* A device that is being moved gets where it is to be first. */
-    worker_free(dmd->worker);
+    if (!worker_free(dmd->worker, patience_ms ? patience_ms : WORKER_PATIENCE_MS))
+        hv_keep_worker_xc(dmd->hv);
     domains_forget(dmd);
     console_sock_finish();
     control_free(dmd->control);

@@ -27,6 +27,7 @@ struct dmd_options {
     const char *run_dir; /* domains/, console/, control.sock */
     const char *log_dir; /* guests' consoles */
     const char *policy;  /* of configuration writes: a file */
+    unsigned patience_ms; /* with the second thread, at the end; 0: as much as is usual */
 };
 
 /* One guest that the hypervisor has told of. */

@@ -27,6 +27,11 @@ xc_interface *hv_worker_xc(struct hv *hv)
     return hv->worker_xc;
 }
 
+void hv_keep_worker_xc(struct hv *hv)
+{
+    hv->worker_xc = NULL;
+}
+
 /*
  * All functions at once: a guest numbers its buses itself, so nobody knows beforehand which it will have. libxendevicemodel's
  * function takes one only.

@@ -40,5 +40,7 @@ int hv_complete(struct hv *hv, uint16_t domid, const struct xenlite_ioreq_comple
 xc_interface *hv_xc(struct hv *hv);
 /* The same for the second thread alone. */
 xc_interface *hv_worker_xc(struct hv *hv);
+/* That thread could not be waited for: hv_close() leaves its handle open. */
+void hv_keep_worker_xc(struct hv *hv);
 
 #endif

@@ -7,7 +7,7 @@ dm_core = dm/ring.c dm/ring.h dm/hv.h dm/logfile.c dm/logfile.h dm/sock.c dm/soc
 	dm/qmp_frame.c dm/qmp_frame.h dm/qmp.c dm/qmp.h dm/commands.c dm/control.c dm/control.h \
 	dm/dmd.c dm/dmd.h libs/guest_state.c libs/guest_state.h \
 	dm/policy.c dm/policy.h dm/policy_file.c dm/policy_priv.h dm/hv_server.h dm/devices.c dm/devices.h \
-	dm/bdf.c dm/bdf.h dm/worker.c dm/worker.h dm/moves.c dm/moves.h \
+	dm/bdf.c dm/bdf.h dm/worker.c dm/worker.h dm/ask.c dm/ask.h dm/moves.c dm/moves.h \
 	dm/eject.c dm/eject.h dm/intx.c dm/intx.h dm/tracing.c dm/tracing.h dm/json.c dm/json.h \
 	dm/commands_pci.c dm/commands_trace.c dm/commands_audit.c libs/xenlite.h libs/xenlite_names.c
 
@@ -38,7 +38,7 @@ tests_unit_test_console_ring_LDADD = $(CMOCKA_LIBS)
 tests_unit_test_qmp_SOURCES = tests/unit/test_qmp.c dm/qmp_frame.c dm/qmp.c
 tests_unit_test_qmp_CFLAGS = $(DM_TEST_CFLAGS)
 tests_unit_test_qmp_LDADD = $(DM_LIBS) $(CMOCKA_LIBS)
-tests_unit_test_dmd_SOURCES = tests/unit/test_dmd.c tests/unit/test_dmd_control.c tests/unit/test_dmd_pci.c \
+tests_unit_test_dmd_SOURCES = tests/unit/test_dmd.c tests/unit/test_dmd_control.c tests/unit/test_dmd_pci.c tests/unit/test_dmd_ask.c \
 	tests/unit/dm_fake_pci.c tests/unit/dm_rig.c \
 	tests/unit/dm_rig.h tests/unit/dm_schema.c tests/unit/dm_schema.h tests/unit/dm_fake_hv.c \
 	tests/unit/dm_fake_hv.h $(dm_core)

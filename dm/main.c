@@ -90,7 +90,9 @@ static int settle(const struct options *options, int lock, int parent)
 
 static int serve(const struct options *options, struct hv *hv, int lock, int parent)
 {
-    const struct dmd_options dmd_options = { options->run_dir, options->log_dir, options->policy };
+    const struct dmd_options dmd_options = {
+        .run_dir = options->run_dir, .log_dir = options->log_dir, .policy = options->policy
+    };
     struct event_base *base = event_base_new();
     struct dmd *dmd = base ? dmd_new(base, hv, &dmd_options) : NULL;
     int r = -1;

@@ -2,11 +2,13 @@
 /* The second thread and its queue, see worker.h. */
 #include "dm/worker.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -26,20 +28,38 @@ struct worker {
     /* Under the lock: */
     pthread_mutex_t lock;
     pthread_cond_t more;
-    struct jobs waiting, ready;
+    struct jobs waiting, walks, ready;
+    bool walked; /* the last job was a walk */
+    struct job *running_job;
     bool ending;
 };
 
-static struct job *take(struct worker *worker)
+/* What a thread that could not be waited for still uses: nobody looks here but those who search for leaks. */
+static struct worker *volatile left_behind;
+
+static struct job *next_job(struct worker *worker)
 {
+    struct jobs *jobs = &worker->waiting;
     struct job *job;
 
+    if (STAILQ_EMPTY(jobs) || (!worker->walked && !STAILQ_EMPTY(&worker->walks)))
+        jobs = &worker->walks;
+    job = STAILQ_FIRST(jobs);
+    if (!job)
+        return NULL;
+    STAILQ_REMOVE_HEAD(jobs, link);
+    worker->walked = job->walks;
+    return job;
+}
+
+static struct job *take(struct worker *worker)
+{
+    struct job *job = NULL;
+
     pthread_mutex_lock(&worker->lock);
-    while (STAILQ_EMPTY(&worker->waiting) && !worker->ending)
+    while (!worker->ending && !(job = next_job(worker)))
         pthread_cond_wait(&worker->more, &worker->lock);
-    job = worker->ending ? NULL : STAILQ_FIRST(&worker->waiting);
-    if (job)
-        STAILQ_REMOVE_HEAD(&worker->waiting, link);
+    worker->running_job = job;
     pthread_mutex_unlock(&worker->lock);
     return job;
 }
@@ -121,6 +141,7 @@ struct worker *worker_new(struct event_base *base, xc_interface *xch)
         return NULL;
     worker->xch = xch;
     STAILQ_INIT(&worker->waiting);
+    STAILQ_INIT(&worker->walks);
     STAILQ_INIT(&worker->ready);
     pthread_mutex_init(&worker->lock, NULL);
     pthread_cond_init(&worker->more, NULL);
@@ -132,35 +153,74 @@ struct worker *worker_new(struct event_base *base, xc_interface *xch)
     if (worker->wake && worker->start && !event_add(worker->wake, NULL) &&
         !event_add(worker->start, &now))
         return worker;
-    worker_free(worker);
+    worker_free(worker, 0);
     return NULL;
 }
 
-void worker_free(struct worker *worker)
+/* False: it is still in a call of the hypervisor's. */
+static bool join(struct worker *worker, unsigned patience_ms)
 {
-    struct jobs jobs;
+    struct timespec until;
 
-    if (!worker)
-        return;
     pthread_mutex_lock(&worker->lock);
     worker->ending = true;
     pthread_cond_signal(&worker->more);
     pthread_mutex_unlock(&worker->lock);
-    if (worker->running)
-        pthread_join(worker->thread, NULL);
+    if (!worker->running)
+        return true;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += patience_ms / 1000;
+    until.tv_nsec += patience_ms % 1000 * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000L;
+    }
+    return pthread_clockjoin_np(worker->thread, NULL, CLOCK_MONOTONIC, &until) != ETIMEDOUT;
+}
+
+static void leave_behind(struct worker *worker, unsigned patience_ms)
+{
+    bool walks;
+
+    pthread_mutex_lock(&worker->lock);
+    walks = worker->running_job && worker->running_job->walks;
+    pthread_mutex_unlock(&worker->lock);
+    message("the hypervisor has not ended a call within %u.%u s (%s): leaving without its answer. "
+            "This process is gone when the call is over",
+            patience_ms / 1000, patience_ms % 1000 / 100,
+            walks ? "it walks tables" : "it moves or resets a device");
+    pthread_detach(worker->thread);
+    left_behind = worker;
+}
+
+bool worker_free(struct worker *worker, unsigned patience_ms)
+{
+    struct jobs jobs;
+    bool ended;
+
+    if (!worker)
+        return true;
+    ended = join(worker, patience_ms);
     take_all(worker, &worker->ready, &jobs);
     finish(worker, &jobs, false);
     take_all(worker, &worker->waiting, &jobs);
+    finish(worker, &jobs, false);
+    take_all(worker, &worker->walks, &jobs);
     finish(worker, &jobs, false);
     if (worker->wake)
         event_free(worker->wake);
     if (worker->start)
         event_free(worker->start);
+    if (!ended) {
+        leave_behind(worker, patience_ms);
+        return false;
+    }
     if (worker->fd >= 0)
         close(worker->fd);
     pthread_cond_destroy(&worker->more);
     pthread_mutex_destroy(&worker->lock);
     free(worker);
+    return true;
 }
 
 bool worker_submit(struct worker *worker, struct job *job, bool own)
@@ -170,7 +230,10 @@ bool worker_submit(struct worker *worker, struct job *job, bool own)
     job->seq = ++worker->seq;
     worker->nr++;
     pthread_mutex_lock(&worker->lock);
-    STAILQ_INSERT_TAIL(&worker->waiting, job, link);
+    if (job->walks)
+        STAILQ_INSERT_TAIL(&worker->walks, job, link);
+    else
+        STAILQ_INSERT_TAIL(&worker->waiting, job, link);
     pthread_cond_signal(&worker->more);
     pthread_mutex_unlock(&worker->lock);
     return true;

@@ -66,8 +66,6 @@ SCRIPT
 vm_timeout=300 vm --cpus 2 --memory 4G --device edu --device e1000e --script "$tmp/script" --add "$image/vmlinuz:/boot/vmlinuz" \
     --add "$tmp/initrd:/boot/guest.initrd" --add "$tmp/audit-break:/bin/audit-break"
 is "$status" 0 'the script runs to its end'
-# The n-th part of this name.
-part() { awk -v head="== $1" -v n="${2:-1}" '$0 == head && !--n { on = 1; next } /^== / { if (on) { print; exit } } on' <<<"$out"; }
 
 first=$(part 'xl-lite audit')
 like "$first" '^No breach\.$' 'the audit of a machine without guests is clean'

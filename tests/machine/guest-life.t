@@ -5,7 +5,7 @@
 . "$(dirname -- "$0")/lib.sh"
 
 [ -z "$hypervisor" ] || skip_all "checks xen-lite's own bounds and answers"
-[ -x "$build_dir/tools/xl-lite" ] && [ -x "$build_dir/dm/xl-dmd" ] || skip_all 'xl-lite or xl-dmd is not built'
+need_tools
 image=$("$src_dir/scripts/build-image")
 gcc -std=gnu11 -O1 -Wall -Wextra -Werror -ffreestanding -fno-pic -no-pie -mno-red-zone -mgeneral-regs-only \
     -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -static -nostdlib -Wl,--build-id=none \

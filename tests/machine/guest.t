@@ -4,8 +4,7 @@
 . "$(dirname -- "$0")/lib.sh"
 
 [ "$hypervisor" != none ] || skip_all 'needs a hypervisor'
-[ -x "$build_dir/tools/xl-lite" ] || skip_all 'xl-lite is not built (libxen-dev, libjson-c-dev)'
-[ -x "$build_dir/dm/xl-dmd" ] || skip_all 'xl-dmd is not built (libevent-dev)'
+need_tools
 image=$("$src_dir/scripts/build-image")
 
 # What the guest does is a word of its command line.
@@ -133,7 +132,6 @@ vm_timeout=900 vm --cpus 2 --memory 4G --script "$tmp/script" --add "$image/vmli
 missing=$(grep -m 1 'does not have this call' <<<"$out" || true)
 [ -z "$missing" ] || skip_all "the hypervisor cannot make guests yet: $missing"
 is "$status" 0 'the script runs to its end'
-part() { awk -v head="== $1" '$0 == head { on = 1; next } /^== / { if (on) { print; exit } } on' <<<"$out"; }
 succeeds() { like "$(part "$1")" '^== status 0$' "$1"; }
 fails() { like "$(part "$1")" "$2" "$3"; like "$(part "$1")" "^== status ${4:-1}\$" "$1: exit status ${4:-1}"; }
 gone() { is "$(part "$1 leaves nothing" | head -n 1)" '0 guests=0 lost=0 files=0' "$1 leaves nothing behind"; }

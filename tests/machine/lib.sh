@@ -130,13 +130,72 @@ random_file() { head -c "$(($2 * 1048576))" /dev/urandom >"$1"; }
 
 md5_of() { md5sum "$1" | cut -d ' ' -f 1; }
 
+# For tests of guests: ends the script unless what makes them is built.
+need_tools()
+{
+    [ -x "$build_dir/tools/xl-lite" ] || skip_all 'xl-lite is not built (libxen-dev, libjson-c-dev)'
+    [ -x "$build_dir/dm/xl-dmd" ] || skip_all 'xl-dmd is not built (libevent-dev)'
+}
+
+# guest_cfg NAME CMDLINE: a guest's configuration, with the kernel of the image and an initrd of tests/machine/guest-initrd.
+guest_cfg()
+{
+    cat <<CFG
+name = "$1"
+type = "pvh"
+kernel = "/boot/vmlinuz"
+ramdisk = "/boot/guest.initrd"
+memory = 256
+vcpus = 1
+tsc_mode = "native"
+cmdline = "$2"
+CFG
+}
+
+# The beginning of a script that runs in the machine: what it writes is in sections, which part() finds.
+script_helpers()
+{
+    cat <<'SCRIPT'
+section() { echo "== $*"; }
+run() { section "$*"; timeout 100 "$@" 2>&1; echo "== status $?"; }
+# within HALF-SECONDS COMMAND: until it succeeds.
+within()
+{
+    local left=$1
+    shift
+    until "$@" >/dev/null 2>&1; do
+        left=$((left - 1))
+        [ "$left" -gt 0 ] || return 1
+        usleep 500000
+    done
+}
+# say GUEST WORD: on its console.
+say() { printf '%s\n' "$2" | timeout 2 xl-lite console "$1" >/dev/null 2>&1; }
+# bytes FUNCTION OFFSET NUMBER and put FUNCTION OFFSET BYTES: its configuration space, as lspci and setpci do.
+bytes() { od -A n -t x1 -j $(($2)) -N "$3" "/sys/bus/pci/devices/$1/config" | tr -d ' \n'; }
+put() { printf "$3" | dd of="/sys/bus/pci/devices/$1/config" bs=1 seek=$(($2)) conv=notrunc 2>/dev/null; }
+# cap FUNCTION ID: where the capability is, 0 if there is none.
+cap()
+{
+    local at=$((0x$(bytes "$1" 0x34 1)))
+    while [ "$at" != 0 ] && [ $((0x$(bytes "$1" $at 1))) != $(($2)) ]; do at=$((0x$(bytes "$1" $((at + 1)) 1))); done
+    echo "$at"
+}
+SCRIPT
+}
+
+# part NAME [N]: the nth section of that name, up to the next one.
+part() { awk -v head="== $1" -v n="${2:-1}" '$0 == head { if (++seen == n) { on = 1; next } } /^== / && on { print; exit } on' <<<"$out"; }
+# works SECTION TEST [N]: its command succeeded.
+works() { like "$(part "$1" "${3:-1}")" '^== status 0' "$2"; }
+
 # ---- the guest of pci-guest.c, and its watcher ----
 
 # Compiles both; the options that put them into the machine, with an NVMe disk at 00:05.0, are then in pci_guest_vm.
 need_pci_guest()
 {
     [ -z "$hypervisor" ] || skip_all 'needs xen-lite'
-    [ -x "$build_dir/tools/xl-lite" ] && [ -x "$build_dir/dm/xl-dmd" ] || skip_all 'xl-lite or xl-dmd is not built'
+    need_tools
     gcc -std=gnu11 -O1 -Wall -Wextra -Werror -DPCI_GUEST -ffreestanding -fno-pic -no-pie -mno-red-zone -mgeneral-regs-only \
         -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -static -nostdlib -Wl,--build-id=none \
         -Wl,-z,noexecstack -Wl,-z,norelro -Wl,-Ttext-segment=0x1000000 -Wl,-e,start32 -Wl,--no-warn-rwx-segments \
@@ -166,4 +225,20 @@ tsc_mode = "native"
 pci = [$2]
 on_reboot = "destroy"
 CFG
+}
+
+# pci_guest_costs [OPTION]...: what accesses of a guest's cost, in executed instructions; lines of $out are "silent-ACCESS NUMBER" while nobody
+# listens to traps, "recorded-ACCESS NUMBER" while somebody does. Options are scripts/vm's.
+pci_guest_costs()
+{
+    pci_guest_disk "$tmp/disk"
+    pci_guest_config 1 '"0000:00:05.0"' >"$tmp/guest.cfg"
+    cat >"$tmp/script" <<'SCRIPT'
+xl-dmd
+xl-lite pci-assignable-add 0000:00:05.0
+xl-lite create -q guest.cfg 'cmdline="mode=1"'; echo "create $?"
+vpci-watch $(xl-lite domid g) cost
+SCRIPT
+    vm_timeout=300
+    vm --icount --kernel-args vm_drivers=off "${pci_guest_vm[@]}" --script "$tmp/script" "$@"
 }

@@ -5,8 +5,7 @@
 . "$(dirname -- "$0")/lib.sh"
 
 [ -z "$hypervisor" ] || skip_all 'needs xen-lite'
-[ -x "$build_dir/tools/xl-lite" ] || skip_all 'xl-lite is not built (libxen-dev, libjson-c-dev)'
-[ -x "$build_dir/dm/xl-dmd" ] || skip_all 'xl-dmd is not built (libevent-dev)'
+need_tools
 compile "$tests_dir/talk.c" "$tmp/talk"
 compile "$tests_dir/overtake.c" "$tmp/overtake"
 image=$("$src_dir/scripts/build-image")
@@ -32,37 +31,16 @@ case " $(cat /proc/cmdline) " in
     done ;;
 esac' nvme || skip_all 'cannot make an initrd for the guest'
 
-cat >"$tmp/guest.cfg" <<'CFG'
-name = "one"
-type = "pvh"
-kernel = "/boot/vmlinuz"
-ramdisk = "/boot/guest.initrd"
-memory = 256
-vcpus = 1
-tsc_mode = "native"
-cmdline = "console=hvc0 panic=1 do=disk"
-CFG
+guest_cfg one "console=hvc0 panic=1 do=disk" >"$tmp/guest.cfg"
 
-cat >"$tmp/script" <<'SCRIPT'
+script_helpers >"$tmp/script"
+cat >>"$tmp/script" <<'SCRIPT'
 cd /root
-bdf=0000:00:05.0 run=/run/xen-lite
-section() { echo "== $*"; }
-run() { section "$*"; timeout 100 "$@" 2>&1; echo "== status $?"; }
-within()
-{
-    local left=$1
-    shift
-    until "$@" >/dev/null 2>&1; do
-        left=$((left - 1))
-        [ "$left" -gt 0 ] || return 1
-        usleep 500000
-    done
-}
+bdf=0000:01:00.0 port=0000:00:05.0 run=/run/xen-lite
 no_guests() { [ "$(xl-lite list | wc -l)" -eq 2 ]; }
 # Outside of run(): timeout cannot execute a function.
 ask() { section "ask $1"; qmp "$@"; echo; }
 qmp() { talk $run/control.sock 10 "$1" '{"execute": "qmp_capabilities"}'"$2"; }
-say() { printf '%s\n' "$2" | timeout 2 xl-lite console "$1" >/dev/null 2>&1; }
 
 section 'no daemon'; xl-lite create -q guest.cfg "pci=[\"$bdf\"]" 2>&1; echo "== status $?"
 run xl-dmd
@@ -97,6 +75,14 @@ ask '"decisions"' '{"execute": "query-pci", "arguments": {"bdf": "'$bdf'"}}'
 ask '"functions"' '{"execute": "query-traps", "arguments": {"domid": '"$(xl-lite domid hot)"'}}'
 ask '"remapping-entries"' '{"execute": "audit"}'
 ask '"units"' '{"execute": "query-iommu"}'
+# All that would take the disk from the guest from above: it is reset, loses its link, its bus, its memory, the bridge's forwarding.
+section 'from above'; link=$(($(cap $port 0x10) + 16)); before=$(bytes $port 0 64):$(bytes $port $link 2)
+put $port 0x3e '\x42\x00'; put $port $link '\x10\x00'; put $port 0x1a '\x00'; put $port 0x20 '\xf0\xff\x00\x00'; put $port 0x04 '\x00\x05'
+[ "$(bytes $port 0 64):$(bytes $port $link 2)" = "$before" ] && echo 'the bridge is as it was' || echo "$before, now $(bytes $port 0 64)"
+put $port 0x3e '\x03\x00'; echo "control $(bytes $port 0x3e 2)"
+xl-lite dmesg | grep '00:05.0: this bridge'
+say hot sum; within 60 sh -c '[ $(grep -c SUM /var/log/xen-lite/hot.log) = 2 ]'; grep SUM /var/log/xen-lite/hot.log | tail -n 1
+ask '"BRIDGE_IN_USE"' '{"execute": "query-trap-records", "arguments": {"disposition": "denied"}}'
 kill -9 "$(cat $run/xl-dmd.lock)"; usleep 300000; xl-dmd
 run xl-lite pci-list hot --json
 run xl-lite pci-detach hot $bdf
@@ -105,7 +91,10 @@ say hot gone; section 'unplugged'; within 40 grep -q -E 'GONE|STILL' /var/log/xe
 section 'overtake'
 overtake $run/control.sock '{"execute": "device-add", "arguments": {"domid": '"$(xl-lite domid hot)"', "bdf": "'$bdf'"}, "id": "move"}' \
     '{"execute": "query-domains", "id": "other"}' 2>&1; echo "== status $?"
-say hot sum; section 'again'; within 60 sh -c '[ $(grep -c SUM /var/log/xen-lite/hot.log) = 2 ]'; grep -c "SUM" /var/log/xen-lite/hot.log
+# So is whoever comes while tables are walked.
+section 'walk'
+overtake $run/control.sock '{"execute": "audit", "id": "walk"}' '{"execute": "query-version", "id": "other"}' 2>&1; echo "== status $?"
+say hot sum; section 'again'; within 60 sh -c '[ $(grep -c SUM /var/log/xen-lite/hot.log) = 3 ]'; grep -c "SUM" /var/log/xen-lite/hot.log
 run xl-lite pci-detach -f hot $bdf
 run xl-lite pci-detach hot $bdf
 run xl-lite destroy hot
@@ -117,14 +106,11 @@ section 'messages'; cat /var/log/xen-lite/xl-dmd.log; xl-lite dmesg | tail -n 20
 SCRIPT
 
 vm_timeout=500
-vm --cpus 2 --device nvme,drive=disk,serial=one,addr=5 --qemu-arg -drive --qemu-arg "file=$tmp/disk,format=raw,if=none,id=disk" \
+vm --cpus 2 --device pcie-root-port,id=port1,chassis=1,slot=1,addr=5 --device nvme,drive=disk,serial=one,bus=port1 --qemu-arg -drive --qemu-arg "file=$tmp/disk,format=raw,if=none,id=disk" \
     --add "$image/vmlinuz:/boot/vmlinuz" --add "$tmp/initrd:/boot/guest.initrd" --add "$tmp/guest.cfg:/root/guest.cfg" \
     --add "$tmp/talk:/usr/bin/talk" --add "$tmp/overtake:/usr/bin/overtake" --script "$tmp/script"
-# The nth section of that name, up to the next one.
-part() { awk -v head="== $1" -v n="${2:-1}" '$0 == head { if (++seen == n) { on = 1; next } } /^== / && on { print; exit } on' <<<"$out"; }
-works() { like "$(part "$1" "${3:-1}")" '^== status 0' "$2"; }
 fails() { like "$(part "$1" "${4:-1}")" '^== status 1' "$3: fails"; like "$(part "$1" "${4:-1}")" "$2" "$3: says why"; }
-bdf=0000:00:05.0
+bdf=0000:01:00.0
 
 is "$status" 0 'the script runs to its end'
 fails 'no daemon' 'start xl-dmd first' 'create with a device and without xl-dmd'
@@ -158,13 +144,21 @@ like "$(part 'hot disk')" "^SUM:$sum" 'the running guest notices the disk and re
 like "$out" '"bound": [1-9]' 'its messages were bound through the daemon'
 like "$out" '"permissive": true' 'it is permissive'
 like "$out" '"clean": true' 'the audit over the socket is clean'
+like "$(part 'from above')" 'the bridge is as it was' 'what the control domain writes to the bridge above does not take the disk away'
+like "$(part 'from above')" '^control 0300' 'what harms nobody arrives'
+is "$(part 'from above' | grep -c 'stay as they are, because 0000:01:00.0 is not')" 1 'the log says once why'
+like "$(part 'from above')" "^SUM:$sum" 'the guest reads the disk all the same'
+like "$(part 'ask "BRIDGE_IN_USE"')" '"disposition": "denied".*"BRIDGE_IN_USE"|"BRIDGE_IN_USE".*"disposition": "denied"' 'each refusal is on record'
 like "$(part 'xl-lite pci-list hot --json')" '"permissive": ?true' 'a daemon that was killed and started finds the device'
 works "xl-lite pci-detach hot $bdf" 'pci-detach, with the guest'"'"'s consent'
 like "$(part unplugged)" GONE 'the disk is gone in the guest'
 works overtake 'while it is attached again, which takes a reset, another client is answered'
 like "$(part overtake)" '"id": "move"' 'and who asked for it afterwards'
+works walk 'while an audit walks all tables, another client is answered'
+like "$(part walk)" '"id": "walk"' 'and who asked for the audit afterwards'
+note "walk: $(part walk | grep -o -E '^(first|second) after [0-9.]* ms' | tr '\n' ' ')"
 note "$(part overtake | grep -o -E '^(first|second) after [0-9.]* ms' | tr '\n' ' ')"
-is "$(part again | head -n 1)" 2 'attached again, it is read again'
+is "$(part again | head -n 1)" 3 'attached again, it is read again'
 works "xl-lite pci-detach -f hot $bdf" 'pci-detach -f'
 fails "xl-lite pci-detach hot $bdf" 'does not have this device' 'detaching what is not there' 2
 works 'xl-lite destroy hot' 'destroy'

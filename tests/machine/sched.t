@@ -8,7 +8,7 @@ export XEN_LITE_TCG_THREAD=multi
 
 [ -z "$hypervisor" ] || skip_all "checks xen-lite's own scheduling"
 full_form || skip_all 'not in the quick form: two minutes'
-[ -x "$build_dir/tools/xl-lite" ] && [ -x "$build_dir/dm/xl-dmd" ] || skip_all 'xl-lite or xl-dmd is not built'
+need_tools
 image=$("$src_dir/scripts/build-image")
 "$tests_dir/guest-initrd" "$tmp/initrd" '
 echo GUEST-READY; read -r go

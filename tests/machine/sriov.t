@@ -6,8 +6,7 @@
 . "$(dirname -- "$0")/lib.sh"
 
 [ -z "$hypervisor" ] || skip_all 'needs xen-lite'
-[ -x "$build_dir/tools/xl-lite" ] || skip_all 'xl-lite is not built (libxen-dev, libjson-c-dev)'
-[ -x "$build_dir/dm/xl-dmd" ] || skip_all 'xl-dmd is not built (libevent-dev)'
+need_tools
 full_form || skip_all 'takes longer than the quick form has time for: XEN_LITE_FULL=1'
 compile "$tests_dir/nvme-virt.c" "$tmp/nvme-virt"
 image=$("$src_dir/scripts/build-image")
@@ -30,45 +29,20 @@ while read -r line; do
     esac
 done' nvme || skip_all 'cannot make an initrd for the guest'
 
-cat >"$tmp/guest.cfg" <<'CFG'
-name = "g"
-type = "pvh"
-kernel = "/boot/vmlinuz"
-ramdisk = "/boot/guest.initrd"
-memory = 256
-vcpus = 1
-tsc_mode = "native"
-cmdline = "console=hvc0 panic=1"
-pci = [ "0000:01:00.1" ]
-CFG
+{ guest_cfg g "console=hvc0 panic=1"; echo 'pci = [ "0000:01:00.1" ]'; } >"$tmp/guest.cfg"
 
-cat >"$tmp/script" <<'SCRIPT'
+script_helpers >"$tmp/script"
+cat >>"$tmp/script" <<'SCRIPT'
 cd /root
-pf=/sys/bus/pci/devices/0000:01:00.0 vf=0000:01:00.1 log=/var/log/xen-lite/g.log
-section() { echo "== $*"; }
-run() { section "$*"; timeout 100 "$@" 2>&1; echo "== status $?"; }
-within()
-{
-    local left=$1
-    shift
-    until "$@" >/dev/null 2>&1; do
-        left=$((left - 1))
-        [ "$left" -gt 0 ] || return 1
-        usleep 500000
-    done
-}
-say() { printf '%s\n' "$1" | timeout 2 xl-lite console g >/dev/null 2>&1; }
+pf=0000:01:00.0 files=/sys/bus/pci/devices/0000:01:00.0 vf=0000:01:00.1 log=/var/log/xen-lite/g.log
 sums() { [ "$(grep -c ^SUM $log)" -ge "$1" ]; }
-bytes() { od -A n -t x1 -j "$1" -N "$2" $pf/config | tr -d ' \n'; }
-# put OFFSET BYTES: into the physical function's configuration space, as setpci does.
-put() { printf "$2" | dd of=$pf/config bs=1 seek=$(($1)) conv=notrunc 2>/dev/null; }
-number() { echo "$1" >$pf/sriov_numvfs; echo "wrote $?, $(cat $pf/sriov_numvfs) now"; }
+number() { echo "$1" >$files/sriov_numvfs; echo "wrote $?, $(cat $files/sriov_numvfs) now"; }
 
 xl-dmd
 section 'nobody has asked'; xl-lite pci-info 01:00.1 2>&1
 # All flexible queues and interrupts are for the virtual functions after a reset.
-nvme-virt /dev/nvme0 0 1 1 0; nvme-virt /dev/nvme0 0 1 0 0; echo 1 >$pf/reset
-echo 0 >$pf/sriov_drivers_autoprobe
+nvme-virt /dev/nvme0 0 1 1 0; nvme-virt /dev/nvme0 0 1 0 0; echo 1 >$files/reset
+echo 0 >$files/sriov_drivers_autoprobe
 section 'enable'; number 2
 nvme-virt /dev/nvme0 1 8 1 1; nvme-virt /dev/nvme0 1 8 0 2; nvme-virt /dev/nvme0 1 9
 section 'control pf'; within 20 test -b /dev/nvme0n1; md5sum </dev/nvme0n1
@@ -79,31 +53,31 @@ run xl-lite pci-assignable-add $vf
 section 'create'; xl-lite create -q guest.cfg 2>&1; echo "== status $?"
 section 'guest'; within 60 grep -q READY $log; grep -h -E 'ID:|BAR:|CONFIG:' $log
 run xl-lite pci-list g
-section 'disk'; say sum; within 60 sums 1; grep -h -E '^(SUM|IRQ):' $log
+section 'disk'; say g sum; within 60 sums 1; grep -h -E '^(SUM|IRQ):' $log
 run xl-lite audit
 section 'pulled away'
-before=$(bytes 0x120 64)
+before=$(bytes $pf 0x120 64)
 number 0
 [ -e /sys/bus/pci/devices/$vf ] && echo 'still there' || echo 'the kernel has forgotten it'
-put 0x128 '\x00\x00'; put 0x128 '\x01\x00'; put 0x130 '\x01\x00'; put 0x144 '\x00\x00\x80\xfe'; put 0x88 '\x00\x80'; put 0x64 '\x03\x00'
-echo "capability $([ "$(bytes 0x120 64)" = "$before" ] && echo unchanged || bytes 0x120 64)"
-section 'still works'; say sum; within 60 sums 2; grep -h SUM $log | tail -n 1
+put $pf 0x128 '\x00\x00'; put $pf 0x128 '\x01\x00'; put $pf 0x130 '\x01\x00'; put $pf 0x144 '\x00\x00\x80\xfe'; put $pf 0x88 '\x00\x80'; put $pf 0x64 '\x03\x00'
+echo "capability $([ "$(bytes $pf 0x120 64)" = "$before" ] && echo unchanged || bytes $pf 0x120 64)"
+section 'still works'; say g sum; within 60 sums 2; grep -h SUM $log | tail -n 1
 section 'refusals'; xl-lite dmesg | grep 'its virtual functions'
 run xl-lite pci-info 01:00.1
 run xl-lite audit
-section 'physical gone'; echo 1 >$pf/remove; [ -e $pf ] && echo 'still there' || echo 'the kernel has forgotten it'
-xl-lite pci-info 01:00.0 --json | grep '"id"'; say alive; within 20 grep -q ALIVE $log; grep -h ^ALIVE $log
+section 'physical gone'; echo 1 >$files/remove; [ -e $files ] && echo 'still there' || echo 'the kernel has forgotten it'
+xl-lite pci-info 01:00.0 --json | grep '"id"'; say g alive; within 20 grep -q ALIVE $log; grep -h ^ALIVE $log
 run xl-lite audit
 run xl-lite destroy g
 section 'back'; within 40 sh -c '[ "$(xl-lite list | wc -l)" -eq 2 ]'; xl-lite pci-info 01:00.1 2>&1
-echo 1 >/sys/bus/pci/rescan; within 20 test -b /dev/nvme0n1; echo 0 >$pf/sriov_drivers_autoprobe
+echo 1 >/sys/bus/pci/rescan; within 20 test -b /dev/nvme0n1; echo 0 >$files/sriov_drivers_autoprobe
 # What the kernel believes to be off is on until it can say so again.
 section 'again'; number 1; number 0
-xl-lite pci-info 01:00.1 2>&1; echo "control $(bytes 0x128 2)"
+xl-lite pci-info 01:00.1 2>&1; echo "control $(bytes $pf 0x128 2)"
 section 'enable again'; number 2
 run xl-lite pci-info 01:00.2
 section 'by the kernel'; nvme-virt /dev/nvme0 1 8 1 1; nvme-virt /dev/nvme0 1 8 0 2; nvme-virt /dev/nvme0 1 9
-echo 1 >$pf/sriov_drivers_autoprobe; echo $vf >/sys/bus/pci/drivers/nvme/bind; within 20 test -d /sys/bus/pci/devices/$vf/nvme
+echo 1 >$files/sriov_drivers_autoprobe; echo $vf >/sys/bus/pci/drivers/nvme/bind; within 20 test -d /sys/bus/pci/devices/$vf/nvme
 within 20 grep -q live /sys/class/nvme/nvme1/state
 # The kernel takes both for paths to one disk, and is to use both.
 echo round-robin >/sys/class/nvme-subsystem/nvme-subsys0/iopolicy
@@ -120,9 +94,6 @@ vm --cpus 2 --device pcie-root-port,id=port1,chassis=1,slot=1 --device nvme-subs
     --device nvme-ns,drive=disk1,bus=nvme1,nsid=1,shared=on --qemu-arg -drive --qemu-arg "file=$tmp/disk,format=raw,if=none,id=disk1" \
     --add "$image/vmlinuz:/boot/vmlinuz" --add "$tmp/initrd:/boot/guest.initrd" --add "$tmp/guest.cfg:/root/guest.cfg" \
     --add "$tmp/nvme-virt:/usr/bin/nvme-virt" --script "$tmp/script"
-# The nth section of that name, up to the next one.
-part() { awk -v head="== $1" -v n="${2:-1}" '$0 == head { if (++seen == n) { on = 1; next } } /^== / && on { print; exit } on' <<<"$out"; }
-works() { like "$(part "$1" "${3:-1}")" '^== status 0' "$2"; }
 
 is "$status" 0 'the script runs to its end'
 like "$(part 'nobody has asked')" 'there is no PCI function' 'no virtual function is there before'

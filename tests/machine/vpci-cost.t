@@ -15,24 +15,15 @@ declare -A xen=([msix-mask]=23734 [msix-unmask]=23734 [msix-read]=18717 [port-re
 recorded='msix-mask msix-unmask msix-read port-read port-read-device ecam-read ecam-read-device handled-write forwarded-write-again
     forwarded-write forwarded-port-write'
 
-pci_guest_disk "$tmp/disk"
-pci_guest_config 1 '"0000:00:05.0"' >"$tmp/guest.cfg"
-cat >"$tmp/script" <<'SCRIPT'
-xl-dmd
-xl-lite pci-assignable-add 0000:00:05.0
-xl-lite create -q guest.cfg 'cmdline="mode=1"'; echo "create $?"
-vpci-watch $(xl-lite domid g) cost
-SCRIPT
-vm_timeout=300
 # What the other backend needs for the same.
 svm=
 if full_form && [ "$test_machine" = intel ]; then
     test_machine=qemu
-    vm --icount --kernel-args vm_drivers=off "${pci_guest_vm[@]}" --script "$tmp/script"
+    pci_guest_costs
     is "$status" 0 'so does the machine with SVM'
     svm=$out test_machine=intel
 fi
-vm --icount --kernel-args vm_drivers=off "${pci_guest_vm[@]}" --script "$tmp/script"
+pci_guest_costs
 is "$status" 0 'machine that counts instructions runs the guest'
 value() { awk -v n="$1" '$1 == n { print $2; exit }' <<<"$out"; }
 names='msix-mask msix-unmask msix-read port-read port-read-device ecam-read ecam-read-device handled-write forwarded-write-again

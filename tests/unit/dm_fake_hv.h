@@ -75,7 +75,10 @@ struct fake_pci {
     unsigned records; /* that the next read of the rings finds */
     bool missing;     /* the hypervisor has none of the extension's calls */
     bool resetting;   /* atomic: a device is being reset: who moves devices or asks for their list waits */
-    bool waits;       /* atomic: somebody does */
+    bool walking;     /* atomic: tables are large: whoever walks them waits */
+    bool waits;       /* atomic: somebody waits, for the one or the other */
+    unsigned kept;    /* how often the daemon left its second thread behind */
+    char order[16];   /* what came first: 'a'udit, 'p'2m, 'l'ist; to be looked at when nothing is under way */
 };
 struct fake_pci *fake_pci(struct hv *hv);
 struct fake_guest *fake_guests(struct hv *hv);

@@ -27,6 +27,11 @@ xc_interface *hv_worker_xc(struct hv *hv)
     return hv_xc(hv);
 }
 
+void hv_keep_worker_xc(struct hv *hv)
+{
+    fake_pci(hv)->kept++;
+}
+
 xc_interface *hv_xc(struct hv *hv)
 {
     return (xc_interface *)hv;
@@ -223,20 +228,35 @@ struct fake_device *fake_device(struct hv *hv, uint32_t sbdf, uint16_t owner, un
 }
 
 /* As the hypervisor lets wait: not the daemon, but its second thread only. */
-static void wait_for_reset(struct hv *hv)
+static void wait_while(struct hv *hv, const bool *that)
 {
     struct timespec pause = { .tv_nsec = 100000 };
 
-    while (__atomic_load_n(&fake_pci(hv)->resetting, __ATOMIC_ACQUIRE)) {
+    while (__atomic_load_n(that, __ATOMIC_ACQUIRE)) {
         assert(gettid() != getpid());
         __atomic_store_n(&fake_pci(hv)->waits, true, __ATOMIC_RELEASE);
         nanosleep(&pause, NULL);
     }
 }
 
+static void wait_for_reset(struct hv *hv)
+{
+    wait_while(hv, &fake_pci(hv)->resetting);
+}
+
+static void note_order(struct hv *hv, char what)
+{
+    char *order = fake_pci(hv)->order;
+    const size_t len = strlen(order);
+
+    if (len + 1 < sizeof(fake_pci(hv)->order))
+        order[len] = what;
+}
+
 int xenlite_pci_list(xc_interface *xch, struct xenlite_pci_entry **out, unsigned *nr)
 {
     wait_for_reset(hv_of(xch));
+    note_order(hv_of(xch), 'l');
     if (missing(hv_of(xch)))
         return -1;
     *nr = 0;
@@ -503,6 +523,9 @@ int xenlite_trace_read_all(xc_interface *xch, const struct xenlite_trace_session
 int xenlite_audit(xc_interface *xch, struct xenlite_breach *breaches, unsigned max,
                   struct xenlite_audit_run *result)
 {
+    assert(gettid() != getpid());
+    wait_while(hv_of(xch), &fake_pci(hv_of(xch))->walking);
+    note_order(hv_of(xch), 'a');
     if (missing(hv_of(xch)))
         return -1;
     assert(max >= 1);
@@ -515,6 +538,9 @@ int xenlite_audit(xc_interface *xch, struct xenlite_breach *breaches, unsigned m
 
 int xenlite_p2m(xc_interface *xch, uint32_t domid, struct xenlite_p2m *out)
 {
+    assert(gettid() != getpid());
+    wait_while(hv_of(xch), &fake_pci(hv_of(xch))->walking);
+    note_order(hv_of(xch), 'p');
     if (missing(hv_of(xch)) || !guest_of(hv_of(xch), domid))
         return -1;
     memset(out, 0, sizeof(*out));

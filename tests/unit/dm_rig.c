@@ -23,7 +23,9 @@
 
 void rig_start_daemon(struct rig *rig)
 {
-    const struct dmd_options options = { rig->run, rig->log, SOURCE_DIR "/configs/policy.json" };
+    const struct dmd_options options = {
+        .run_dir = rig->run, .log_dir = rig->log, .policy = SOURCE_DIR "/configs/policy.json"
+    };
 
     rig->base = event_base_new();
     assert_non_null(rig->base);

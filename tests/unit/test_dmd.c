@@ -21,6 +21,7 @@
 
 int control_tests(void);
 int pci_tests(void);
+int ask_tests(void);
 
 static struct fake_guest *guest_seven(struct rig *rig)
 {
@@ -552,5 +553,5 @@ int main(void)
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
-    return failed + control_tests() + pci_tests() ? 1 : 0;
+    return failed + control_tests() + pci_tests() + ask_tests() ? 1 : 0;
 }

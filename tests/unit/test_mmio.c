@@ -381,6 +381,90 @@ static void test_direct_and_trapped(void **state)
     assert_int_equal(c->cd->nr_not_emulated, 0);
 }
 
+/* What another CPU does between two looks at the page table: it unmaps the page above the device, and maps it again or not. */
+#define ABOVE (DEVICE + 8192)
+static unsigned unmappings; /* from now on */
+static bool map_again;
+
+void __real_p2m_begin(struct p2m *t);
+void __real_p2m_end(struct p2m *t);
+void __wrap_p2m_begin(struct p2m *t);
+void __wrap_p2m_end(struct p2m *t);
+
+void __wrap_p2m_begin(struct p2m *t)
+{
+    if (unmappings)
+        assert_int_equal(p2m_unmap(t, ABOVE >> 12, 1, NULL), 0);
+    __real_p2m_begin(t);
+}
+
+void __wrap_p2m_end(struct p2m *t)
+{
+    __real_p2m_end(t);
+    if (unmappings && --unmappings && map_again)
+        assert_int_equal(p2m_map(t, ABOVE >> 12, (DIRECT_PA >> 12) + 1, 0, P2M_MMIO_DIRECT), 0);
+}
+
+/* The second page goes in the very moment when it is its turn: the first side has been made, and is not made twice. */
+static void test_second_page_goes(void **state)
+{
+    static const unsigned times[] = { 1, 2, 1000 };
+    uint8_t before[4];
+
+    (void)state;
+    map_direct();
+    for (unsigned i = 0; i < 3; i++) {
+        if (i)
+            assert_int_equal(p2m_map(p2m, ABOVE >> 12, (DIRECT_PA >> 12) + 1, 0, P2M_MMIO_DIRECT), 0);
+        memcpy(before, &direct[4096], 4);
+        map_again = i > 0;
+        reads = writes = touches = 0;
+        unmappings = times[i];
+        c->regs.gpr[CPU_RAX] = 0x44332211 * (i + 1);
+        move(ABOVE - 2, 4, true, ABOVE - 2);
+        unmappings = 0;
+        assert_int_equal(writes, 1);
+        assert_int_equal(touches, 0);
+        assert_memory_equal(&device[8190], &c->regs.gpr[CPU_RAX], 2);
+        assert_memory_equal(&direct[4096], before, 4);
+        if (p2m_lookup(p2m, ABOVE >> 12, NULL, NULL) == INVALID_MFN)
+            assert_int_equal(p2m_map(p2m, ABOVE >> 12, (DIRECT_PA >> 12) + 1, 0, P2M_MMIO_DIRECT), 0);
+        unmappings = times[i];
+        move(ABOVE - 2, 4, false, ABOVE - 2);
+        unmappings = 0;
+        assert_int_equal(reads, 1);
+        assert_int_equal((uint32_t)c->regs.gpr[CPU_RAX] >> 16, 0xffff);
+        assert_memory_equal(&device[8190], &c->regs.gpr[CPU_RAX], 2);
+        p2m_unmap(p2m, ABOVE >> 12, 1, NULL);
+    }
+    /* Nothing has been touched yet: the guest's own attempt shows what is true. */
+    assert_int_equal(p2m_map(p2m, ABOVE >> 12, (DIRECT_PA >> 12) + 1, 0, P2M_MMIO_DIRECT), 0);
+    reads = writes = touches = 0;
+    unmappings = 1000;
+    c->regs.rip = CODE;
+    c->regs.gpr[CPU_RSI] = ABOVE;
+    c->regs.gpr[CPU_RDI] = DEVICE;
+    CODE_IS("\xa5"); /* movsl */
+    fault(DEVICE, true);
+    unmappings = 0;
+    assert_int_equal(c->regs.rip, CODE);
+    assert_int_equal(reads + writes + touches, 0);
+}
+
+/* A side that cannot be written in the guest's stead: the other one is not, either. */
+static void test_second_page_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(p2m_map(p2m, ABOVE >> 12, DIRECT_PA >> 12, 0, P2M_FIRMWARE), 0);
+    c->regs.gpr[CPU_RBX] = ABOVE - 2;
+    CODE_IS("\x89\x03");
+    fault(ABOVE - 2, true);
+    assert_int_equal(injected.vector, X86_GP);
+    assert_int_equal(c->regs.rip, CODE);
+    assert_int_equal(writes, 0);
+    assert_int_equal(dom->cpu.nr_not_emulated, 1);
+}
+
 /* If the second page is not there, the first is not touched: the instruction is going to be executed again. */
 static void test_second_page_faults(void **state)
 {
@@ -517,6 +601,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_crosses_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_direct_and_trapped, setup, teardown),
         cmocka_unit_test_setup_teardown(test_second_page_faults, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_second_page_goes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_second_page_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_direct_operand, setup, teardown),
         cmocka_unit_test_setup_teardown(test_strings, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rom, setup, teardown),

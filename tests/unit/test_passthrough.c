@@ -11,81 +11,10 @@
 #include <string.h>
 
 #include "mm/heap.h"
-#include "pt_rig.h"
+#include "pt_card.h"
 #include "sim.h"
 
-#define F(bus, dev, fn) PCI_SBDF(0, bus, dev, fn)
-#define NIC F(1, 0, 0)
-#define MS  1000000ULL
-
-static struct rig_fn *nic, *port;
-static struct domain *guest, *other;
-
-/* A network card behind a root port with access control. */
-static int setup(void **state)
-{
-    (void)state;
-    rig_begin();
-    port = rig_bridge(0, 1, 0, 1, 1);
-    rig_express(port, PCIE_ROOT_PORT, false);
-    rig_acs(port, true);
-    nic = rig_add(1, 0, 0);
-    rig_express(nic, PCIE_ENDPOINT, true);
-    guest = rig_domain(3, true);
-    other = rig_domain(4, true);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    uint64_t wake;
-
-    (void)state;
-    guest->dying = other->dying = true;
-    while (pt_release_all(guest, &wake) || pt_release_all(other, &wake))
-        sim_now_ns = wake;
-    rig_end();
-    return 0;
-}
-
-static struct pt_result attach(uint32_t sbdf, uint32_t flags)
-{
-    return rig_run(&(struct pt_request){ PT_ATTACH, 3, sbdf, flags, 0 }, NULL);
-}
-
-static struct pt_result detach(uint32_t sbdf, uint32_t flags)
-{
-    return rig_run(&(struct pt_request){ PT_DETACH, 3, sbdf, flags, 0 }, NULL);
-}
-
-/* Refused at that stage by that rule, said in a sentence, and nothing has happened: also as a dry run. */
-static void refused(const struct pt_request *req, enum xenlite_pci_stage stage, enum deny_rule rule)
-{
-    struct pt_request dry = *req;
-    uint64_t before = deny_count(rule);
-    struct pt_result res;
-    char text[512];
-    uint8_t cfg[PCI_CFG_EXT_SIZE];
-
-    memcpy(cfg, nic->cfg, sizeof(cfg));
-    dry.flags |= XENLITE_PCI_DRY_RUN;
-    for (unsigned i = 0; i < 2; i++) {
-        res = rig_run(i ? req : &dry, NULL);
-        assert_int_equal(res.stage, stage);
-        assert_int_equal(res.rule, rule);
-        assert_string_equal(rig_log(), "");
-        assert_memory_equal(cfg, nic->cfg, sizeof(cfg));
-        /* Only the real one counts. */
-        assert_int_equal(deny_count(rule), before + i);
-    }
-    assert_true(deny_describe(res.rule, res.at, res.a, res.b, text, sizeof(text)) < sizeof(text));
-    assert_null(strchr(text, '{'));
-    assert_non_null(strstr(text, "; "));
-}
-
-#define REFUSED(sbdf, stage, rule)                                                                 \
-    refused(&(struct pt_request){ PT_ATTACH, 3, sbdf, 0, 0 }, XENLITE_PCI_STAGE_##stage,           \
-            DENY_PT_##rule)
+#define MS 1000000ULL
 
 /* ---- checks ---- */
 
@@ -720,7 +649,7 @@ static void test_info(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, card_setup, card_teardown)
         T(test_arguments),     T(test_domain),       T(test_kind),
         T(test_owner),         T(test_group),        T(test_large_group),
         T(test_iommu),         T(test_alias_reserved), T(test_bars),

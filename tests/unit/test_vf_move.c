@@ -10,73 +10,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "pt_rig.h"
+#include "pt_card.h"
 #include "sim.h"
-
-#define F(bus, dev, fn) PCI_SBDF(0, bus, dev, fn)
-#define NIC F(1, 0, 0)
-
-static struct rig_fn *nic;
-
-/* A network card behind a root port with access control. */
-static int setup(void **state)
-{
-    struct rig_fn *port;
-
-    (void)state;
-    rig_begin();
-    port = rig_bridge(0, 1, 0, 1, 1);
-    rig_express(port, PCIE_ROOT_PORT, false);
-    rig_acs(port, true);
-    nic = rig_add(1, 0, 0);
-    rig_express(nic, PCIE_ENDPOINT, true);
-    rig_domain(3, true);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct domain *guest = domain_get_by_id(3);
-    uint64_t wake;
-
-    (void)state;
-    guest->dying = true;
-    while (pt_release_all(guest, &wake))
-        sim_now_ns = wake;
-    domain_put(guest);
-    rig_end();
-    return 0;
-}
-
-static struct pt_result attach(uint32_t sbdf, uint32_t flags)
-{
-    return rig_run(&(struct pt_request){ PT_ATTACH, 3, sbdf, flags, 0 }, NULL);
-}
-
-static struct pt_result detach(uint32_t sbdf, uint32_t flags)
-{
-    return rig_run(&(struct pt_request){ PT_DETACH, 3, sbdf, flags, 0 }, NULL);
-}
-
-/* Refused at that stage by that rule, said in a sentence, and nothing has happened. */
-static void refused(const struct pt_request *req, enum xenlite_pci_stage stage, enum deny_rule rule)
-{
-    uint64_t before = deny_count(rule);
-    struct pt_result res = rig_run(req, NULL);
-    char text[512];
-
-    assert_int_equal(res.stage, stage);
-    assert_int_equal(res.rule, rule);
-    assert_string_equal(rig_log(), "");
-    assert_int_equal(deny_count(rule), before + 1);
-    assert_true(deny_describe(res.rule, res.at, res.a, res.b, text, sizeof(text)) < sizeof(text));
-    assert_null(strchr(text, '{'));
-    assert_non_null(strstr(text, "; "));
-}
-
-#define REFUSED(sbdf, stage, rule)                                                                 \
-    refused(&(struct pt_request){ PT_ATTACH, 3, sbdf, 0, 0 }, XENLITE_PCI_STAGE_##stage,           \
-            DENY_PT_##rule)
 
 #define VF0 F(1, 0, 1)
 #define VF1 F(1, 0, 2)
@@ -186,7 +121,7 @@ static void test_vf_info(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, card_setup, card_teardown)
         T(test_vf_there_and_back), T(test_vf_off),  T(test_pf_stays),
         T(test_vf_changed),        T(test_vf_info),
 #undef T

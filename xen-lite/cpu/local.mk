@@ -39,6 +39,7 @@ tests_unit_test_run_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_mmio
 tests_unit_test_mmio_SOURCES = tests/unit/test_mmio.c tests/unit/cpu_fake.c tests/unit/cpu_fake.h xen-lite/cpu/mmio.c \
 	xen-lite/cpu/guest_mem.c $(insn_emulate_sources) $(p2m_sources) $(frame_sources)
+tests_unit_test_mmio_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=p2m_begin -Wl,--wrap=p2m_end
 tests_unit_test_mmio_LDADD = $(UNIT_LIBS)
 
 vmx_rig_sources = tests/unit/vmx_rig.c tests/unit/vmx_rig.h xen-lite/cpu/vmx/caps.c xen-lite/cpu/vmx/vmcs.c \

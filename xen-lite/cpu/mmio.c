@@ -19,6 +19,8 @@
 
 #define GPA_UNKNOWN         (~0ULL)
 #define MAX_REFUSALS_LOGGED 8
+/* Looks at a page that changes while it is accessed; each one lost means that somebody else has changed it. */
+#define MAX_LOOKS 8
 
 struct emulation {
     struct cpu_vcpu *c;
@@ -27,6 +29,7 @@ struct emulation {
     unsigned rights;          /* GUEST_USER, GUEST_SMAP */
     bool rep;                 /* a repeated string instruction */
     bool posted;              /* something was written that a device model has to decide on */
+    bool begun;               /* a part of the access has been made: it is not begun again */
     struct guest_fault fault; /* to inject, when a callback returned -EFAULT */
 };
 
@@ -60,7 +63,7 @@ static uint64_t next_page(const struct emulation *e, uint64_t addr)
 
 /*
  * A device's registers that are mapped for the guest, so that only an instruction which also touches something trapped brings an
- * access here. The p2m's lock keeps them the guest's until it is done. Results as for mapped_access().
+ * access here. The p2m's lock keeps them the guest's until it is done. Results as for look().
  */
 static int direct_access(struct p2m *p2m, uint64_t gpa, unsigned size, bool write, uint64_t *val)
 {
@@ -87,14 +90,9 @@ static int direct_access(struct p2m *p2m, uint64_t gpa, unsigned size, bool writ
     return rc;
 }
 
-/*
- * What is mapped for the guest: memory that an instruction has as its other operand, or on the other side of a page's end, or that
- * the guest may not write. 1 if that settles it, 0 if nothing is mapped there.
- */
-static __attribute__((noinline)) int mapped_access(struct emulation *e, uint64_t gpa, unsigned size,
-                                                   bool write, uint64_t *val)
+/* mapped_access(), as things are now; -EAGAIN if they changed meanwhile, and then nothing was touched but memory. */
+static int look(struct p2m *p2m, uint64_t gpa, unsigned size, bool write, uint64_t *val)
 {
-    struct p2m *p2m = e->c->p2m;
     enum p2m_type type;
 
     if (p2m_lookup(p2m, gpa >> PAGE_SHIFT, &type, NULL) == INVALID_MFN)
@@ -110,6 +108,23 @@ static __attribute__((noinline)) int mapped_access(struct emulation *e, uint64_t
     if (write ? copy_to_gpa(p2m, gpa, val, size) : copy_from_gpa(p2m, val, gpa, size))
         return -EAGAIN; /* it changed just now: look again */
     return 1;
+}
+
+/*
+ * What is mapped for the guest: memory that an instruction has as its other operand, or on the other side of a page's end, or that
+ * the guest may not write. 1 if that settles it, 0 if nothing is mapped there.
+ *
+ * A page that changes is looked at again on the spot, as registers that the instruction has touched already must not be touched
+ * twice. One that does not come to rest is, in the middle of an access, as good as unmapped, which it was at some moment.
+ */
+static __attribute__((noinline)) int mapped_access(struct emulation *e, uint64_t gpa, unsigned size,
+                                                   bool write, uint64_t *val)
+{
+    int rc = -EAGAIN;
+
+    for (unsigned i = 0; i < MAX_LOOKS && rc == -EAGAIN; i++)
+        rc = look(e->c->p2m, gpa, size, write, val);
+    return rc == -EAGAIN && e->begun ? 0 : rc;
 }
 
 /* Inside one page; a part of both who call it, as this is most traps' way. */
@@ -139,10 +154,21 @@ access_gpa(struct emulation *e, uint64_t gpa, unsigned size, bool write, uint64_
     }
 }
 
+/* False: what is mapped there cannot be accessed in the guest's stead. */
+static bool allowed(const struct emulation *e, uint64_t gpa, bool write)
+{
+    enum p2m_type type;
+
+    if (p2m_lookup(e->c->p2m, gpa >> PAGE_SHIFT, &type, NULL) == INVALID_MFN)
+        return true;
+    return type != P2M_FIRMWARE && (!write || p2m_type_writable(type) || type == P2M_RAM_RO);
+}
+
 /*
  * Either side of a page's end may belong to another world: memory, registers that are mapped, registers that trap, nobody. As
  * hardware does, both sides are translated before the first is touched, and each gets its own bytes, in the largest pieces of
- * natural alignment, the lower address first (Intel SDM vol. 3, 9.1.1: such an access is not one access on the bus).
+ * natural alignment, the lower address first (Intel SDM vol. 3, 9.1.1: such an access is not one access on the bus). From the first
+ * piece on it goes on to its end, whatever happens to the pages meanwhile.
  */
 static __attribute__((noinline)) int access_across(struct emulation *e, uint64_t addr,
                                                    unsigned size, bool write, uint64_t *val)
@@ -155,6 +181,8 @@ static __attribute__((noinline)) int access_across(struct emulation *e, uint64_t
     err = operand_gpa(e, addr, write, &gpa[0]);
     if (!err)
         err = operand_gpa(e, next_page(e, addr), write, &gpa[1]);
+    if (!err && (!allowed(e, gpa[0], write) || !allowed(e, gpa[1], write)))
+        err = -EOPNOTSUPP;
     if (!write)
         *val = 0;
     for (unsigned i = 0, n; i < size && !err; i += n) {
@@ -163,9 +191,11 @@ static __attribute__((noinline)) int access_across(struct emulation *e, uint64_t
         n = piece(at, i < first ? first - i : size - i);
         part = all >> 8 * i & trap_all_ones(n);
         err = access_gpa(e, at, n, write, &part);
+        e->begun = true;
         if (!write)
             *val |= part << 8 * i;
     }
+    e->begun = false;
     return err;
 }
 

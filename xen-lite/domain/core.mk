@@ -11,14 +11,16 @@ pt_test_sources = tests/unit/pt_rig.c tests/unit/pt_rig.h $(pci_move_logic) \
 	xen-lite/domain/pt_check.c xen-lite/domain/pt_move.c xen-lite/domain/pt_info.c \
 	xen-lite/trap/trap.c xen-lite/trap/reclaim.c xen-lite/trap/record.c xen-lite/trap/rules.c
 
+pt_card = tests/unit/pt_card.c tests/unit/pt_card.h
+
 check_PROGRAMS += tests/unit/test_pci_topo tests/unit/test_passthrough
 tests_unit_test_pci_topo_SOURCES = tests/unit/test_pci_topo.c $(pt_test_sources)
 tests_unit_test_pci_topo_LDADD = $(UNIT_LIBS)
-tests_unit_test_passthrough_SOURCES = tests/unit/test_passthrough.c $(pt_test_sources)
+tests_unit_test_passthrough_SOURCES = tests/unit/test_passthrough.c $(pt_card) $(pt_test_sources)
 tests_unit_test_passthrough_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_vf_move
-tests_unit_test_vf_move_SOURCES = tests/unit/test_vf_move.c $(pt_test_sources)
+tests_unit_test_vf_move_SOURCES = tests/unit/test_vf_move.c $(pt_card) $(pt_test_sources)
 tests_unit_test_vf_move_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_vintx

@@ -106,7 +106,7 @@ unsigned iommu_address_bits(void);
 bool iommu_needs_writeback(void);
 /* Writes the lines of changed p2m entries back if that is needed; for the p2m's sync_entry hook. */
 void iommu_sync_entry(const void *entry, size_t bytes);
-/* Entries made present need iommu_flush_map() too (caching mode, or write buffers to flush). */
+/* Entries made present where nothing was need iommu_flush_range() as well (caching mode, or write buffers to flush). */
 bool iommu_needs_map_flush(void);
 
 /* ---- domains ---- */
@@ -136,11 +136,6 @@ void iommu_domain_destroy(struct iommu_domain *d);
  * that can should keep the frames. Costs nothing when no device is attached.
  */
 int iommu_flush_range(struct iommu_domain *d, uint64_t gfn, uint64_t nr, bool tables_freed);
-/*
- * After entries of the range became present where nothing was; needed only if
- * iommu_needs_map_flush().
- */
-int iommu_flush_map(struct iommu_domain *d, uint64_t gfn, uint64_t nr);
 
 /* ---- devices ---- */
 

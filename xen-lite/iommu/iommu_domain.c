@@ -314,10 +314,7 @@ void iommu_domain_destroy(struct iommu_domain *d)
 
 /* ---- flushes ---- */
 
-enum flush_kind { FLUSH_RANGE, FLUSH_MAP };
-
 struct flush {
-    enum flush_kind kind;
     uint64_t gfn, nr;
     bool leaf_only;
 };
@@ -327,8 +324,6 @@ static int flush_unit(struct vtd_unit *u, struct iommu_domain *d, const struct f
 {
     unsigned pages = 0;
 
-    if (f->kind == FLUSH_MAP && !u->caching_mode)
-        return vtd_flush_write_buffer(u);
     if (flush_due(FLUSH_IOTLB_RANGE))
         pages = vtd_inval_iotlb_range(u, d->did, f->gfn, f->nr, f->leaf_only);
     __atomic_fetch_add(&d->flush_pages, pages, __ATOMIC_RELAXED);
@@ -363,22 +358,13 @@ static int flush_units(struct iommu_domain *d, const struct flush *f)
 
 int iommu_flush_range(struct iommu_domain *d, uint64_t gfn, uint64_t nr, bool tables_freed)
 {
-    struct flush f = { FLUSH_RANGE, gfn, nr, !tables_freed };
+    struct flush f = { gfn, nr, !tables_freed };
     uint64_t end = 1ULL << (iommu.address_bits - PAGE_SHIFT);
 
     if (!nr || gfn >= end)
         return 0;
     /* no unit has anything above its width */
     f.nr = MIN(nr, end - gfn);
-    return flush_units(d, &f);
-}
-
-int iommu_flush_map(struct iommu_domain *d, uint64_t gfn, uint64_t nr)
-{
-    struct flush f = { FLUSH_MAP, gfn, nr, false };
-
-    if (!nr || !iommu_needs_map_flush())
-        return 0;
     return flush_units(d, &f);
 }
 

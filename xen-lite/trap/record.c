@@ -201,7 +201,7 @@ void record_denial(const struct trap_record *rec)
         denials[nr_denials++ % RECORD_DENIALS] = *rec;
         spin_unlock(&denial_lock);
     }
-    if (unlikely(READ_ONCE(record_listening)))
+    if (record_listens())
         record_write(rec);
 }
 

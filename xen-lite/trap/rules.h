@@ -90,6 +90,10 @@
     X(BAR_OVERLAP, EEXIST, "BAR at a, size b, is in the way of another BAR")                       \
     X(CONFIG_FILTERED, EPERM, "write of b to register a of a capability that guests do not have")  \
     X(BUS_RENUMBER, EBUSY, "bus numbers a of a bridge with known functions behind it kept")        \
+    X(BRIDGE_IN_USE, EBUSY, "write of b to register a would reset, cut off, move or expose functions " \
+      "behind the bridge that guests have; detach them first")                                     \
+    X(BRIDGE_KEPT, EBUSY, "bridge not removed before a, which is behind it and a guest's; detach it " \
+      "first")                                                                                     \
     X(VF_NOT_PHYSICAL, EINVAL, "virtual function of a, which has no SR-IOV capability")            \
     X(VF_FOREIGN, EPERM, "virtual function of a, which is not the control domain's")               \
     X(VF_DISABLED, ENXIO, "virtual function of a, which has none enabled")                         \

@@ -322,7 +322,7 @@ access_slowly(struct vcpu *v, const struct trap_vcpu *tv, enum trap_kind kind, u
 
     if (!r)
         return not_found(tv->table, kind, addr, size, write, val, straddles);
-    if (READ_ONCE(record_listening))
+    if (record_listens())
         res = recorded_slowly(v, tv->who, r, kind, addr, size, write, val);
     else
         res = call_handler(v, r, addr, size, write, val);
@@ -347,7 +347,7 @@ access(struct vcpu *v, enum trap_kind kind, uint64_t addr, unsigned size, bool w
     r = find_hinted(tv->table, kind, addr, addr + size - 1);
     if (unlikely(!r)) {
         res = access_slowly(v, tv, kind, addr, size, write, val);
-    } else if (likely(!READ_ONCE(record_listening))) {
+    } else if (!record_listens()) {
         res = call_handler(v, r, addr, size, write, val);
     } else {
         struct record_cpu *c = this_cpu()->record;

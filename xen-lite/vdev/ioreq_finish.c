@@ -187,7 +187,7 @@ static int finish_locked(struct ioreq_domain *io, struct ioreq_vcpu *iv, uint64_
     rc = act(io, req, vd, dec);
     if (rc && rc != -ENODEV)
         return rc;
-    if (unlikely(READ_ONCE(record_listening)))
+    if (record_listens())
         record(iv, req, dec);
     if (dec->what == XENLITE_IOREQ_DONE)
         result = dec->value & trap_all_ones(req->size);

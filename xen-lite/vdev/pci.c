@@ -145,6 +145,23 @@ bool pci_is_hidden(uint32_t sbdf)
     return dev && dev->hidden;
 }
 
+bool pci_bridge_buses(const struct pci_dev *dev, uint8_t *secondary, uint8_t *subordinate)
+{
+    uint32_t val;
+
+    *secondary = *subordinate = 0;
+    if (dev->header == PCI_HEADER_NORMAL)
+        return false;
+    val = pci_conf_read(dev->sbdf, PCI_REG_PRIMARY_BUS, 4);
+    *secondary = (uint8_t)(val >> 8);
+    *subordinate = (uint8_t)(val >> 16);
+    /* Numbers rise on the way down: so no loop can be made of them. */
+    if (*secondary > PCI_BUS(dev->sbdf) && *subordinate >= *secondary)
+        return true;
+    *secondary = *subordinate = 0;
+    return false;
+}
+
 bool pci_bus_in_use(uint16_t seg, uint8_t bus)
 {
     struct pci_dev *dev;

@@ -86,7 +86,8 @@ struct pci_dev {
     bool hidden;    /* owned by the hypervisor: no domain gets at it */
     bool held;      /* changes hands, or is nobody's on purpose: no domain finds it by itself */
     struct domain *owner; /* NULL: nobody; set and cleared by vPCI */
-    spinlock_t command_lock;
+    bool bus_reset; /* a bridge's: the hypervisor is resetting the bus behind it; command_lock */
+    spinlock_t command_lock; /* changes of the command register, or of a bridge's control register */
     /* A guest's function: whether INTx is kept off whatever the guest says, and what it says.  command_lock. */
     bool intx_held, no_intx;
 };
@@ -185,6 +186,8 @@ extern unsigned pci_nr_hidden;
 /* Takes a known function out of every domain's reach.  0, -ENODEV, -EBUSY.  At boot. */
 int pci_hide(uint32_t sbdf);
 bool pci_is_hidden(uint32_t sbdf);
+/* Buses behind a bridge; false if it is none, or is not set up. */
+bool pci_bridge_buses(const struct pci_dev *dev, uint8_t *secondary, uint8_t *subordinate);
 /* True if a known function is on that bus. */
 bool pci_bus_in_use(uint16_t seg, uint8_t bus);
 

@@ -8,6 +8,8 @@ vpci_logic = xen-lite/vdev/pci.c xen-lite/vdev/pci_probe.c xen-lite/vdev/vpci.c 
 vpci_logic += xen-lite/vdev/vroot.c xen-lite/vdev/vroot_port.c xen-lite/vdev/vpci_guest.c \
 	xen-lite/vdev/vpci_guest_header.c xen-lite/vdev/vpci_guest_bars.c \
 	xen-lite/vdev/vpci_guest_caps.c
+# Bridges of the control domain.
+vpci_logic += xen-lite/vdev/vpci_bridge.c
 # Virtual functions.
 vpci_logic += xen-lite/vdev/pci_sriov.c xen-lite/vdev/vpci_sriov.c
 pci_move_logic = xen-lite/vdev/pci_topo.c xen-lite/vdev/pci_reset.c
@@ -25,6 +27,11 @@ tests_unit_test_vmsi_SOURCES = tests/unit/test_vmsi.c $(vpci_test_sources)
 tests_unit_test_vmsi_LDADD = $(UNIT_LIBS)
 tests_unit_test_vmsix_SOURCES = tests/unit/test_vmsix.c $(vpci_test_sources)
 tests_unit_test_vmsix_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_bridge
+tests_unit_test_bridge_SOURCES = tests/unit/test_bridge.c xen-lite/vdev/pci_topo.c xen-lite/vdev/pci_reset.c \
+	$(vpci_test_sources)
+tests_unit_test_bridge_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_sriov
 tests_unit_test_sriov_SOURCES = tests/unit/test_sriov.c $(vpci_test_sources)

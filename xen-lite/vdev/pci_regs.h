@@ -43,6 +43,15 @@
 #define PCI_REG_PRIMARY_BUS   0x18
 #define PCI_REG_SECONDARY_BUS 0x19
 #define PCI_REG_SUBORD_BUS    0x1a
+/* A bridge's windows, and the bits that are address (PCI-to-PCI Bridge 1.2, 3.2.5.6 to 3.2.5.11). */
+#define PCI_REG_IO_WINDOW     0x1c
+#define   PCI_IO_WINDOW_MASK    0xf0f0
+#define PCI_REG_MEM_WINDOW    0x20
+#define PCI_REG_PREF_WINDOW   0x24
+#define   PCI_MEM_WINDOW_MASK   0xfff0fff0u
+#define PCI_REG_PREF_BASE_HI  0x28
+#define PCI_REG_PREF_LIMIT_HI 0x2c
+#define PCI_REG_IO_WINDOW_HI  0x30
 
 #define PCI_CAP_PM   0x01
 #define PCI_CAP_MSI  0x05
@@ -81,6 +90,7 @@
 
 /* PCI Express capability. */
 #define PCI_EXP_FLAGS      2
+#define   PCI_EXP_FLAGS_SLOT 0x0100 /* there is a slot, and registers for it */
 #define PCI_EXP_DEVCAP     4
 #define   PCI_EXP_DEVCAP_FLR (1u << 28)
 #define PCI_EXP_DEVCTL     8
@@ -88,6 +98,10 @@
 #define PCI_EXP_DEVSTA     10
 #define   PCI_EXP_DEVSTA_PENDING 0x0020 /* transactions pending */
 #define PCI_EXP_LNKCTL     16
+#define   PCI_EXP_LNKCTL_DISABLE 0x0010
+#define PCI_EXP_SLTCTL     24
+#define   PCI_EXP_SLTCTL_POWER_OFF 0x0400
+#define   PCI_EXP_SLTCTL_INTERLOCK 0x0800 /* 1 lets go of the card, or holds it again */
 #define PCI_EXP_DEVCTL2    40
 #define PCI_EXP_LNKCTL2    48
 
@@ -108,9 +122,26 @@
 
 #define PCI_REG_BRIDGE_CONTROL 0x3e
 #define   PCI_BRIDGE_RESET       0x0040
+#define   PCI_BRIDGE_DISCARDED   0x0400 /* cleared by writing 1 */
 
+#define PCI_EXT_CAP_ACS   0x0d
 #define PCI_EXT_CAP_SRIOV 0x10
 #define PCI_EXT_CAP_REBAR 0x15 /* resizable BAR */
+#define PCI_EXT_CAP_DPC   0x1d
+
+/* Access control, PCIe 5.0, 7.7.8. */
+#define PCI_ACS_CAP     4
+#define PCI_ACS_CONTROL 6
+#define   PCI_ACS_SV      0x01 /* source validation */
+#define   PCI_ACS_RR      0x04 /* peer-to-peer request redirect */
+#define   PCI_ACS_CR      0x08 /* peer-to-peer completion redirect */
+#define   PCI_ACS_UF      0x10 /* upstream forwarding */
+/* What keeps functions below a port apart; the rest are features to be used, not protections. */
+#define   PCI_ACS_WANTED  (PCI_ACS_SV | PCI_ACS_RR | PCI_ACS_CR | PCI_ACS_UF)
+
+/* Downstream port containment, PCIe 5.0, 7.9.15. */
+#define PCI_DPC_CONTROL 6
+#define   PCI_DPC_TRIGGER 0x0040 /* takes the link down */
 
 /* SR-IOV, PCIe 5.0, 9.3.3: offsets inside the capability. */
 #define PCI_SRIOV_CONTROL   0x08

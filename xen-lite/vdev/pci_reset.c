@@ -210,12 +210,17 @@ static void set_power(const struct pci_dev *dev, unsigned state)
     pci_conf_write(dev->sbdf, dev->cap_pm + PCI_PM_CONTROL, 2, val | state);
 }
 
+/* The register stays the control domain's meanwhile, but for this bit: vdev/vpci_bridge.c. */
 static void set_bus_reset(const struct pci_reset *r, bool on)
 {
-    uint32_t val = pci_conf_read(r->bridge->sbdf, PCI_REG_BRIDGE_CONTROL, 2);
+    uint32_t val;
 
+    spin_lock(&r->bridge->command_lock);
+    r->bridge->bus_reset = on;
+    val = pci_conf_read(r->bridge->sbdf, PCI_REG_BRIDGE_CONTROL, 2);
     val = on ? val | PCI_BRIDGE_RESET : val & ~(uint32_t)PCI_BRIDGE_RESET;
     pci_conf_write(r->bridge->sbdf, PCI_REG_BRIDGE_CONTROL, 2, val);
+    spin_unlock(&r->bridge->command_lock);
 }
 
 static bool requests_pending(const struct pci_reset *r)

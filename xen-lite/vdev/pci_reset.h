@@ -48,7 +48,7 @@ enum pci_reset_state {
 
 struct pci_reset {
     const struct pci_dev *dev;
-    const struct pci_dev *bridge; /* PCI_RESET_BUS */
+    struct pci_dev *bridge;       /* PCI_RESET_BUS */
     unsigned method;              /* one bit; 0: only into D0 and until it answers */
     enum pci_reset_state state;
     uint64_t wake_ns;             /* nothing to do before */

@@ -7,34 +7,7 @@
 
 #include "mm/heap.h"
 
-#define PCI_EXT_CAP_ACS 0x0d
-#define ACS_CAP         4
-#define ACS_CONTROL     6
-#define ACS_SV          0x01 /* source validation */
-#define ACS_RR          0x04 /* peer-to-peer request redirect */
-#define ACS_CR          0x08 /* peer-to-peer completion redirect */
-#define ACS_UF          0x10 /* upstream forwarding */
-/* What keeps functions below a port apart; the rest are features to be used, not protections. */
-#define ACS_WANTED (ACS_SV | ACS_RR | ACS_CR | ACS_UF)
-
 /* ---- bridges ---- */
-
-bool pci_bridge_buses(const struct pci_dev *dev, uint8_t *secondary, uint8_t *subordinate)
-{
-    uint32_t val;
-
-    *secondary = *subordinate = 0;
-    if (dev->header == PCI_HEADER_NORMAL)
-        return false;
-    val = pci_conf_read(dev->sbdf, PCI_REG_PRIMARY_BUS, 4);
-    *secondary = (uint8_t)(val >> 8);
-    *subordinate = (uint8_t)(val >> 16);
-    /* Numbers rise on the way down: so no loop can be made of them. */
-    if (*secondary > PCI_BUS(dev->sbdf) && *subordinate >= *secondary)
-        return true;
-    *secondary = *subordinate = 0;
-    return false;
-}
 
 struct above {
     uint32_t sbdf;
@@ -124,12 +97,12 @@ void pci_enable_acs(const struct pci_dev *dev)
     uint16_t pos = pci_find_ext_cap(dev->sbdf, PCI_EXT_CAP_ACS);
     uint32_t control, want;
 
-    if (!pos || pos + ACS_CONTROL + 2 > PCI_CFG_EXT_SIZE)
+    if (!pos || pos + PCI_ACS_CONTROL + 2 > PCI_CFG_EXT_SIZE)
         return;
-    control = pci_conf_read(dev->sbdf, pos + ACS_CONTROL, 2);
-    want = control | (pci_conf_read(dev->sbdf, pos + ACS_CAP, 2) & ACS_WANTED);
+    control = pci_conf_read(dev->sbdf, pos + PCI_ACS_CONTROL, 2);
+    want = control | (pci_conf_read(dev->sbdf, pos + PCI_ACS_CAP, 2) & PCI_ACS_WANTED);
     if (want != control)
-        pci_conf_write(dev->sbdf, pos + ACS_CONTROL, 2, want);
+        pci_conf_write(dev->sbdf, pos + PCI_ACS_CONTROL, 2, want);
 }
 
 /*
@@ -147,10 +120,10 @@ static bool has_acs(const struct pci_dev *dev)
      */
     if (!pos && dev->physfn)
         return true;
-    if (!pos || pos + ACS_CONTROL + 2 > PCI_CFG_EXT_SIZE)
+    if (!pos || pos + PCI_ACS_CONTROL + 2 > PCI_CFG_EXT_SIZE)
         return false;
-    cap = pci_conf_read(dev->sbdf, pos + ACS_CAP, 2) & ACS_WANTED;
-    return (pci_conf_read(dev->sbdf, pos + ACS_CONTROL, 2) & cap) == cap;
+    cap = pci_conf_read(dev->sbdf, pos + PCI_ACS_CAP, 2) & PCI_ACS_WANTED;
+    return (pci_conf_read(dev->sbdf, pos + PCI_ACS_CONTROL, 2) & cap) == cap;
 }
 
 /* ---- groups ---- */

@@ -13,8 +13,6 @@
 #include "iommu/iommu.h"
 #include "vdev/pci.h"
 
-/* Buses behind a bridge; false if it is none, or is not set up. */
-bool pci_bridge_buses(const struct pci_dev *dev, uint8_t *secondary, uint8_t *subordinate);
 /* The innermost bridge with the function's bus behind it; NULL on a root bus. */
 struct pci_dev *pci_bridge_above(const struct pci_dev *dev);
 /* Conventional PCI on the far side: it issues requests of those behind it under an id of its own. */

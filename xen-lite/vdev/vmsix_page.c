@@ -126,7 +126,7 @@ static int table_access(struct vpci_dev *vd, uint64_t addr, unsigned size, bool 
 
     spin_lock(&vd->lock);
     m = vd->msix;
-    if (unlikely(READ_ONCE(record_listening)))
+    if (record_listens())
         record_annotate(RECORD_MSIX, vd->sbdf, (uint32_t)(addr - m->table), 0);
     if (!vd->dead && m->reachable)
         res = write ? vmsix_table_write(vd, (uint32_t)(addr - m->table), size, *val)

@@ -9,6 +9,7 @@
 #include "vdev/vpci.h"
 
 #include "lib/errno.h"
+#include "lib/printf.h"
 #include "lib/string.h"
 #include "trap/record.h"
 #include "vdev/pci_sriov.h"
@@ -24,6 +25,22 @@ int vpci_deny(struct vpci_dev *vd, enum deny_rule rule, uint64_t a, uint64_t b)
 {
     __atomic_fetch_add(&vd->denied, 1, __ATOMIC_RELAXED);
     return deny(rule, vd->vpci->domid, vd->sbdf, a, b);
+}
+
+bool vpci_deny_for(struct vpci_dev *vd, const struct pci_dev *other, enum deny_rule rule,
+                   const struct vpci_reg *reg, uint32_t val, const char *what)
+{
+    if (!other) {
+        vd->warned = 0;
+        return false;
+    }
+    vpci_deny(vd, rule, reg->offset, val);
+    if (vd->warned != other->sbdf)
+        pr_warn("pci " PCI_FMT ": %s as they are, because " PCI_FMT
+                " is not the control domain's: detach it first",
+                PCI_ARG(vd->sbdf), what, PCI_ARG(other->sbdf));
+    vd->warned = other->sbdf;
+    return true;
 }
 
 void vpci_prepare(struct vpci *vpci)
@@ -158,6 +175,8 @@ static int make_device(struct vpci *vpci, struct pci_dev *pdev, struct vpci_dev 
         rc = vpci_cap_init(vd);
     if (!rc)
         rc = vpci_sriov_init(vd);
+    if (!rc)
+        rc = vpci_bridge_init(vd);
     if (rc)
         free_device(vd);
     else
@@ -338,11 +357,14 @@ static bool is_spare_vf(const struct pci_dev *pdev)
 static int forget_locked(struct vpci *vpci, uint32_t sbdf)
 {
     struct pci_dev *pdev = pci_find(sbdf), *vf = NULL;
+    struct pci_dev *behind = pdev ? vpci_behind_not_of(pdev, vpci->domain) : NULL;
     unsigned nr = pdev ? pci_vfs_known(pdev, &vf) : 0;
     int rc = 0;
 
     if (nr)
         return deny(DENY_PF_HAS_VFS, vpci->domid, sbdf, nr, vf->sbdf);
+    if (behind)
+        return deny(DENY_BRIDGE_KEPT, vpci->domid, sbdf, behind->sbdf, 0);
     if (pdev && pdev->physfn && pdev->owner && pdev->owner != vpci->domain)
         return deny(DENY_VF_OWNED, vpci->domid, sbdf, pdev->physfn->sbdf, 0);
     if (!is_spare_vf(pdev))

@@ -71,7 +71,7 @@ struct vpci_dev {
     uint8_t probing; /* BAR registers that are being sized while decoding is on */
     struct vpci_range range[VPCI_NR_RANGES];
     spinlock_t lock;    /* *msix: its table is accessed without vpci->lock; taken after that */
-    uint32_t warned_vf; /* the virtual function whose use was given as a reason last: once is enough */
+    uint32_t warned;    /* the function whose use was given as a reason last: once is enough */
     struct vmsi *msi;   /* NULL: no capability */
     struct vmsix *msix; /* NULL: no usable capability */
     struct vpci_guest *guest; /* what a guest sees in place of the hardware; NULL: the control domain's */

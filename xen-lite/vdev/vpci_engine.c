@@ -156,7 +156,7 @@ static uint32_t reg_value(struct vpci_dev *vd, const struct vpci_reg *r)
 
 static inline void annotate(uint32_t sbdf, unsigned reg, const struct vpci_reg *r)
 {
-    if (unlikely(READ_ONCE(record_listening)))
+    if (record_listens())
         record_annotate(RECORD_CONFIG, sbdf, reg, r ? r->handler : 0);
 }
 

@@ -23,6 +23,22 @@ int vpci_set_slot(struct vpci *vpci, uint32_t sbdf, struct vpci_dev *vd);
 /* For a function that is not findable any more: its state and memory go.  vpci->lock held. */
 void vpci_bury(struct vpci_dev *vd);
 
+/*
+ * Refuses a write of the control domain's for the sake of `other`, which is not its own; the log says so once for each. `what`
+ * of the function stays as it is. False: there is none (NULL). vpci->lock held.
+ */
+bool vpci_deny_for(struct vpci_dev *vd, const struct pci_dev *other, enum deny_rule rule,
+                   const struct vpci_reg *reg, uint32_t val, const char *what);
+
+/* ---- vpci_bridge.c: bridges in the control domain; vpci->lock held ---- */
+
+/* Enters a bridge's registers, if the domain is the control domain; 0 or a negative errno. */
+int vpci_bridge_init(struct vpci_dev *vd);
+/* What is to be written to the command register in place of `val`; any function. */
+uint32_t vpci_bridge_command(struct vpci_dev *vd, const struct vpci_reg *reg, uint32_t val);
+/* A function behind it that is another domain's, or changes hands; NULL: none, or no bridge. */
+struct pci_dev *vpci_behind_not_of(const struct pci_dev *bridge, const struct domain *owner);
+
 /* ---- vpci_bars.c: pages of device memory that no domain may have mapped ---- */
 
 /* Runs of frames inside one BAR that stay unmapped.  Two a function with MSI-X at most. */

@@ -20,13 +20,15 @@ static bool decodes(const struct vpci_dev *vd)
 static void command_write(struct vpci_dev *vd, const struct vpci_reg *reg, uint32_t val)
 {
     struct pci_dev *pdev = vd->pdev;
-    bool on = val & PCI_COMMAND_MEMORY;
-    bool fresh = on && !(vd->mapped && decodes(vd));
+    bool on, fresh;
 
     if (!vd->vpci->policy->maps_bars) {
         vpci_hw_write(vd, reg->offset, 2, val);
         return;
     }
+    val = vpci_bridge_command(vd, reg, val);
+    on = val & PCI_COMMAND_MEMORY;
+    fresh = on && !(vd->mapped && decodes(vd));
     if (fresh) {
         vpci_unmap_bars(vd); /* what is left from before a reset */
         if (pdev->resizable)

@@ -10,7 +10,6 @@
 #include "vdev/vpci_sriov.h"
 
 #include "lib/errno.h"
-#include "lib/printf.h"
 #include "vdev/pci_sriov.h"
 #include "vdev/vpci_engine.h"
 
@@ -19,19 +18,8 @@
 /* True: one of its virtual functions is not the control domain's; the refusal is on record. */
 static bool in_use(struct vpci_dev *vd, const struct vpci_reg *reg, uint32_t val)
 {
-    const struct pci_dev *vf = pci_vf_not_of(vd->pdev, vd->vpci->domain);
-
-    if (!vf) {
-        vd->warned_vf = 0;
-        return false;
-    }
-    vpci_deny(vd, DENY_SRIOV_IN_USE, reg->offset, val);
-    if (vd->warned_vf != vf->sbdf)
-        pr_warn("pci " PCI_FMT ": its virtual functions stay as they are, because " PCI_FMT
-                " is not the control domain's: detach it first",
-                PCI_ARG(vd->sbdf), PCI_ARG(vf->sbdf));
-    vd->warned_vf = vf->sbdf;
-    return true;
+    return vpci_deny_for(vd, pci_vf_not_of(vd->pdev, vd->vpci->domain), DENY_SRIOV_IN_USE, reg, val,
+                         "its virtual functions stay");
 }
 
 /* Its virtual functions are gone, or decode nothing any more: the control domain's lose their memory. */
