@@ -373,6 +373,7 @@ static void test_fetch(void **state)
     struct cpu_vcpu *c = &vcpu->cpu;
     uint8_t bytes[16];
     size_t avail;
+    struct cpu_control control;
 
     (void)state;
     use(&pg);
@@ -381,11 +382,15 @@ static void test_fetch(void **state)
     gpa_ptr(0x5ffe)[0] = 0x0f;
     gpa_ptr(0x5ffe)[1] = 0xa2;
     c->regs.rip = 0x10ffe;
-    assert_int_equal(guest_fetch(c, bytes, 15), 2); /* the next page is not there */
+    cpu_get_control(c, &control);
+    assert_int_equal(guest_fetch_insn(c, &control, bytes), 2); /* the next page is not there */
+    assert_int_equal(guest_fetch(c, bytes, 15), 2);
     assert_int_equal(bytes[1], 0xa2);
     *entry8(root, 4, 0x11000, 1, P | W | A) = 0x7000 | P | A;
     gpa_ptr(0x7000)[0] = 0x90;
     assert_int_equal(guest_fetch(c, bytes, 15), 15);
+    assert_int_equal(bytes[2], 0x90);
+    assert_int_equal(guest_fetch_insn(c, &control, bytes), 15);
     assert_int_equal(bytes[2], 0x90);
 
     assert_ptr_equal(guest_fetch_ptr(c, &avail), gpa_ptr(0x5ffe));

@@ -37,7 +37,7 @@ static struct p2m *p2m;
 #define DIRECT_PA 0x80000000ull
 static uint8_t device[8192], direct[8192];
 static unsigned reads, writes, last_size, crashes;
-static unsigned touches, touched_size, mode_bytes;
+static unsigned touches, touched_size;
 static enum trap_result result;
 static struct cpu_event injected;
 
@@ -107,8 +107,10 @@ void cpu_inject_page_fault(struct cpu_vcpu *v, uint64_t gva, uint32_t error)
 
 unsigned cpu_mode_bytes(const struct cpu_vcpu *v)
 {
-    (void)v;
-    return mode_bytes;
+    struct cpu_control r;
+
+    cpu_get_control(v, &r);
+    return cpu_control_bytes(&r, v->regs.rflags);
 }
 
 bool mmio_touch(paddr_t pa, unsigned size, bool write, uint64_t *val)
@@ -171,7 +173,6 @@ static int setup(void **state)
     for (unsigned i = 0; i < sizeof(direct); i++)
         direct[i] = (uint8_t)(3 * i + 0x80);
     reads = writes = crashes = touches = 0;
-    mode_bytes = 4;
     result = TRAP_DONE;
     c->regs.rip = CODE;
     c->regs.rflags = 2;
@@ -345,7 +346,8 @@ static void test_direct_and_trapped(void **state)
 
     (void)state;
     map_direct();
-    mode_bytes = 8;
+    fake.seg[CPU_SEG_CS].attr = 0xa9b;
+    fake.efer = CPU_EFER_LMA;
     for (unsigned k = 0; k < 2; k++) {
         for (unsigned size = 2; size <= 8; size *= 2) {
             for (unsigned before = 1; before < size; before++) {

@@ -475,15 +475,13 @@ int copy_to_gpa(const struct p2m *p2m, uint64_t gpa, const void *src, size_t n)
 }
 
 /* Linear address of CS:RIP, and the registers for a walk. */
-static uint64_t fetch_address(const struct cpu_vcpu *c, struct guest_paging *pg)
+static inline uint64_t fetch_address(const struct cpu_vcpu *c, const struct cpu_control *r,
+                                     struct guest_paging *pg)
 {
-    struct cpu_control r;
-
-    cpu_get_control(c, &r);
-    *pg = (struct guest_paging){ r.cr0, r.cr3, r.cr4, r.efer, c->regs.rflags & RFLAGS_AC };
-    if ((r.cs_attr & CPU_SEG_ATTR_L) && (r.efer & G_EFER_LMA))
+    *pg = (struct guest_paging){ r->cr0, r->cr3, r->cr4, r->efer, c->regs.rflags & RFLAGS_AC };
+    if ((r->cs_attr & CPU_SEG_ATTR_L) && (r->efer & G_EFER_LMA))
         return c->regs.rip;
-    return (uint32_t)(r.cs_base + c->regs.rip);
+    return (uint32_t)(r->cs_base + c->regs.rip);
 }
 
 /* Rights do not matter: the CPU has just executed from there, at whatever level. */
@@ -498,33 +496,28 @@ static const uint8_t *fetch_page(struct cpu_vcpu *c, const struct guest_paging *
 
 const uint8_t *guest_fetch_ptr(struct cpu_vcpu *c, size_t *avail)
 {
+    struct cpu_control control;
     struct guest_paging pg;
-    uint64_t linear = fetch_address(c, &pg);
-    const uint8_t *page = fetch_page(c, &pg, linear);
+    const uint8_t *page;
+    uint64_t linear;
 
+    cpu_get_control(c, &control);
+    linear = fetch_address(c, &control, &pg);
+    page = fetch_page(c, &pg, linear);
     if (!page)
         return NULL;
     *avail = PAGE_SIZE - (linear & ~PAGE_MASK);
     return page + (linear & ~PAGE_MASK);
 }
 
-size_t guest_fetch(struct cpu_vcpu *c, uint8_t *bytes, size_t n)
+static size_t fetch_parts(struct cpu_vcpu *c, const struct guest_paging *pg, uint64_t linear,
+                          uint8_t *bytes, size_t n)
 {
-    struct guest_paging pg;
-    uint64_t linear = fetch_address(c, &pg);
     size_t got = 0;
 
-    if (likely(n == INSN_MAX_LEN && (linear & ~PAGE_MASK) <= PAGE_SIZE - INSN_MAX_LEN)) {
-        const uint8_t *page = fetch_page(c, &pg, linear);
-
-        if (!page)
-            return 0;
-        __builtin_memcpy(bytes, page + (linear & ~PAGE_MASK), INSN_MAX_LEN);
-        return n;
-    }
     while (got < n) {
         size_t part = page_part(linear, n - got);
-        const uint8_t *page = fetch_page(c, &pg, linear);
+        const uint8_t *page = fetch_page(c, pg, linear);
 
         if (!page)
             break;
@@ -533,4 +526,30 @@ size_t guest_fetch(struct cpu_vcpu *c, uint8_t *bytes, size_t n)
         linear += part;
     }
     return got;
+}
+
+size_t guest_fetch(struct cpu_vcpu *c, uint8_t *bytes, size_t n)
+{
+    struct cpu_control control;
+    struct guest_paging pg;
+    uint64_t linear;
+
+    cpu_get_control(c, &control);
+    linear = fetch_address(c, &control, &pg);
+    return fetch_parts(c, &pg, linear, bytes, n);
+}
+
+size_t guest_fetch_insn(struct cpu_vcpu *c, const struct cpu_control *control, uint8_t *bytes)
+{
+    struct guest_paging pg;
+    uint64_t linear = fetch_address(c, control, &pg);
+    const uint8_t *page;
+
+    if (unlikely((linear & ~PAGE_MASK) > PAGE_SIZE - INSN_MAX_LEN))
+        return fetch_parts(c, &pg, linear, bytes, INSN_MAX_LEN);
+    page = fetch_page(c, &pg, linear);
+    if (!page)
+        return 0;
+    __builtin_memcpy(bytes, page + (linear & ~PAGE_MASK), INSN_MAX_LEN);
+    return INSN_MAX_LEN;
 }

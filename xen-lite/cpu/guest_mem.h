@@ -78,6 +78,8 @@ int copy_to_gpa(const struct p2m *p2m, uint64_t gpa, const void *src, size_t n);
  * than n only where the next page is not there.
  */
 size_t guest_fetch(struct cpu_vcpu *c, uint8_t *bytes, size_t n);
+/* The same with the control registers as they are now, and n INSN_MAX_LEN. */
+size_t guest_fetch_insn(struct cpu_vcpu *c, const struct cpu_control *control, uint8_t *bytes);
 
 /*
  * The bytes at CS:RIP in place, *avail of them up to the end of the page; NULL if they cannot be reached. Look at them

@@ -278,9 +278,9 @@ static const struct emul_ops emul_ops = {
     .port_out = emul_port_out,
 };
 
-static enum cpu_mode code_mode(const struct cpu_vcpu *c)
+static inline enum cpu_mode code_mode(const struct cpu_vcpu *c, const struct cpu_control *control)
 {
-    unsigned bytes = cpu_mode_bytes(c);
+    unsigned bytes = cpu_control_bytes(control, c->regs.rflags);
 
     return bytes == 8 ? CPU_MODE_64 : bytes == 4 ? CPU_MODE_32 : CPU_MODE_16;
 }
@@ -332,11 +332,15 @@ static void emulate(struct cpu_vcpu *c, uint64_t gpa, bool nothing_there)
         .nothing_there = nothing_there,
         .rights = cpu_backend->get_cpl(c) == 3 ? GUEST_USER : GUEST_SMAP,
     };
-    enum cpu_mode mode = code_mode(c);
     uint8_t bytes[INSN_MAX_LEN];
+    struct cpu_control control;
+    enum cpu_mode mode;
     struct insn insn;
-    size_t n = guest_fetch(c, bytes, sizeof(bytes));
+    size_t n;
 
+    cpu_get_control(c, &control);
+    mode = code_mode(c, &control);
+    n = guest_fetch_insn(c, &control, bytes);
     if (insn_decode(bytes, n, mode, &insn) || insn.op == INSN_UD) {
         /* Another CPU may have unmapped the code or changed it: then the guest's own attempt shows what is true. */
         if (n)

@@ -16,9 +16,7 @@
 #include "lib/printf.h"
 #include "lib/string.h"
 
-#define V_CR0_PE BIT(0)
 #define V_CR0_ET BIT(4)
-#define V_EFER_LMA BIT(10)
 #define DR6_BS BIT(14)
 
 const struct cpu_backend *cpu_backend;
@@ -98,7 +96,7 @@ void cpu_vcpu_start_pvh(struct cpu_vcpu *c, uint32_t eip, uint32_t ebx)
             cpu_backend->set_segment(c, (enum cpu_seg_id)id, &data);
     }
     cpu_backend->set_segment(c, CPU_SEG_TR, &tss);
-    cpu_backend->set_cr(c, 0, V_CR0_PE | V_CR0_ET);
+    cpu_backend->set_cr(c, 0, CPU_CR0_PE | V_CR0_ET);
     memset(c->regs.gpr, 0, sizeof(c->regs.gpr));
     c->regs.rip = eip;
     c->regs.gpr[CPU_RBX] = ebx;
@@ -195,11 +193,7 @@ unsigned cpu_mode_bytes(const struct cpu_vcpu *c)
     struct cpu_control r;
 
     cpu_get_control(c, &r);
-    if (!(r.cr0 & V_CR0_PE) || (c->regs.rflags & RFLAGS_VM))
-        return 2;
-    if ((r.cs_attr & CPU_SEG_ATTR_L) && (r.efer & V_EFER_LMA))
-        return 8;
-    return r.cs_attr & CPU_SEG_ATTR_DB ? 4 : 2;
+    return cpu_control_bytes(&r, c->regs.rflags);
 }
 
 static void dump_segments(const struct cpu_vcpu *c)

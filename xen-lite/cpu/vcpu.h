@@ -121,6 +121,9 @@ struct cpu_walk_cache {
 /* By the page's low bits. Code, stack and arguments of a kernel's few ways into the hypervisor fit. */
 #define CPU_NR_WALKS 16
 
+#define CPU_CR0_PE BIT(0)
+#define CPU_EFER_LMA BIT(10)
+
 /* What decides how the guest's code and addresses are read. */
 struct cpu_control {
     uint64_t cr0, cr3, cr4, efer, cs_base;
@@ -344,8 +347,18 @@ static inline void cpu_insn_done(struct cpu_vcpu *c)
         cpu_insn_done_flags(c);
 }
 
-/* The guest's code size: 2, 4 or 8 bytes of address. */
+/* The guest's code size: 2, 4 or 8 bytes of address (SDM vol. 3, 3.4.5). */
 unsigned cpu_mode_bytes(const struct cpu_vcpu *c);
+
+/* The same for who has these registers already. */
+static inline unsigned cpu_control_bytes(const struct cpu_control *r, uint64_t rflags)
+{
+    if (!(r->cr0 & CPU_CR0_PE) || (rflags & RFLAGS_VM))
+        return 2;
+    if ((r->cs_attr & CPU_SEG_ATTR_L) && (r->efer & CPU_EFER_LMA))
+        return 8;
+    return r->cs_attr & CPU_SEG_ATTR_DB ? 4 : 2;
+}
 
 /* Prints the guest's registers to the log. */
 void cpu_dump(struct vcpu *v);
