@@ -238,6 +238,11 @@ struct cpu_backend {
     /* Exit as soon as can_inject_irq (or _nmi) becomes true. */
     void (*request_irq_window)(struct cpu_vcpu *c);
     void (*request_nmi_window)(struct cpu_vcpu *c);
+    /*
+     * Before an entry: from it on the CPU delivers by itself what the vCPU's local APIC has requested. False: it does
+     * not, now or ever (NULL), and interrupts are injected.
+     */
+    bool (*serve_apic)(struct cpu_vcpu *c);
     void (*flush_tlb)(struct cpu_vcpu *c);
     void (*set_tsc_offset)(struct cpu_vcpu *c, uint64_t offset);
     void (*dump)(const struct cpu_vcpu *c);

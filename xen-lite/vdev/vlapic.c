@@ -80,13 +80,31 @@ void vlapic_error(struct vlapic *l, uint32_t esr_bit)
 
 int vlapic_highest_irr(const struct vlapic *l)
 {
-    return vlapic_hw_enabled(l) ? vec_highest(l->irr) : -1;
+    int vec, in_page;
+
+    if (!vlapic_hw_enabled(l))
+        return -1;
+    vec = vec_highest(l->irr);
+    if (likely(!l->page))
+        return vec;
+    in_page = vlapic_page_highest(l->page, REG_IRR);
+    return MAX(vec, in_page);
+}
+
+/* Changes nothing: `pending` is for the next entry, which puts irr into the page. */
+static int next_in_page(const struct vlapic *l)
+{
+    int vec = vlapic_highest_irr(l);
+
+    return vec >> 4 > vlapic_ppr(l) >> 4 ? vec : -1;
 }
 
 int vlapic_next_irq_slow(struct vlapic *l)
 {
     int vec;
 
+    if (l->page)
+        return next_in_page(l);
     /* Cleared before irr is read: a request that comes later sets it again. */
     (void)__atomic_exchange_n(&l->pending, 0, __ATOMIC_SEQ_CST);
     vec = vlapic_highest_irr(l);
@@ -111,6 +129,7 @@ static void priority_changed(struct vlapic *l)
 
 void vlapic_ack_irq(struct vlapic *l, uint8_t vec)
 {
+    vlapic_from_page(l);
     __atomic_fetch_and(&l->irr[vec / 32], ~(1u << (vec % 32)), __ATOMIC_SEQ_CST);
     l->isr[vec / 32] |= 1u << (vec % 32);
     if (vec > l->isr_top)
@@ -120,15 +139,18 @@ void vlapic_ack_irq(struct vlapic *l, uint8_t vec)
 
 void vlapic_set_tpr(struct vlapic *l, uint8_t tpr)
 {
+    vlapic_from_page(l);
     WRITE_ONCE(l->tpr, tpr);
     priority_changed(l);
 }
 
 void vlapic_eoi(struct vlapic *l)
 {
-    unsigned vec = l->isr_top;
+    unsigned vec;
     int top;
 
+    vlapic_from_page(l);
+    vec = l->isr_top;
     l->stats.eois++;
     if (!vec)
         return; /* nothing in service: hardware ignores it as well */
@@ -177,6 +199,7 @@ void vlapic_destroy(struct vlapic *l)
 
 void vlapic_reset_init(struct vlapic *l)
 {
+    vlapic_from_page(l);
     vlapic_timer_stop(l);
     for (unsigned i = 0; i < 8; i++) {
         __atomic_store_n(&l->irr[i], 0, __ATOMIC_SEQ_CST);
