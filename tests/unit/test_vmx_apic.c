@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Local APICs that the CPU keeps, on a model of a CPU written from the SDM's chapter 30. Each game is played twice by the real
- * run loop with the same dice, the registers once emulated and once kept by the CPU: guests must see the same, that is
- * every vector at the same place, every register with the same value, every EOI that concerns the IO-APICs.
+ * run loop with the same dice, the registers once emulated and once kept by the CPU, which may also take posted interrupts:
+ * guests must see the same, that is every vector at the same place, every register with the same value, every EOI that
+ * concerns the IO-APICs.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,11 +14,9 @@
 
 #include "cpu/exit.h"
 #include "cpu/vmx/apic.h"
-#include "irq/lapic.h"
 #include "irq/timer.h"
 #include "lib/string.h"
 #include "sim.h"
-#include "trap/trap.h"
 #include "vmx_apic_model.h"
 
 #include <xen/xen.h>
@@ -46,9 +45,9 @@ struct note {
 enum { DELIVERED, INJECTED, READ, FAULT, TOLD_IOAPIC, AWAKE, RECORD, IPI };
 
 static struct note *trace;
-static unsigned nr_notes, max_notes, step;
+static unsigned nr_notes, max_notes, room, step;
 static bool comparing;
-static unsigned steps_kept;
+static unsigned steps_kept, nr_taken;
 static bool asked; /* what comes from outside before the next instruction has come */
 static bool tool;  /* a tool works on the vCPU */
 
@@ -64,9 +63,9 @@ static void note(uint32_t what, uint64_t val)
         nr_notes++;
         return;
     }
-    if (nr_notes == max_notes) {
-        max_notes = max_notes ? 2 * max_notes : 1024;
-        trace = realloc(trace, max_notes * sizeof(*trace));
+    if (nr_notes == room) {
+        room = room ? 2 * room : 1024;
+        trace = realloc(trace, room * sizeof(*trace));
     }
     memset(&trace[nr_notes], 0, sizeof(n));
     trace[nr_notes++] = n;
@@ -92,7 +91,35 @@ void vioapic_eoi(struct vapic_bus *bus, uint8_t vector)
     note(TOLD_IOAPIC, vector);
 }
 
-static bool kicked;
+static bool kicked, notified, in_guest;
+static uint64_t pid[5]; /* the descriptor */
+
+int vcpu_post(struct vcpu *v, uint8_t vec)
+{
+    uint64_t bit = 1ULL << vec % 64;
+    bool merged = pid[vec / 64] & bit, told = pid[4] & 1;
+
+    assert_ptr_equal(v, vcpu);
+    pid[vec / 64] |= bit;
+    pid[4] |= !merged;
+    return merged ? 0 : told ? 1 : 2;
+}
+
+void vcpu_tell_posted(struct vcpu *v)
+{
+    assert_ptr_equal(v, vcpu);
+    notified = in_guest;
+}
+
+void vcpu_take_posted(struct vcpu *v)
+{
+    uint64_t vectors[4];
+
+    assert_ptr_equal(v, vcpu);
+    memcpy(vectors, pid, sizeof(vectors));
+    memset(pid, 0, sizeof(pid));
+    (void)vlapic_accept_posted(l, vectors);
+}
 
 void vcpu_kick(struct vcpu *v)
 {
@@ -100,32 +127,6 @@ void vcpu_kick(struct vcpu *v)
         kicked = true;
     else
         note(IPI, 0);
-}
-
-void vcpu_nmi(struct vcpu *v)
-{
-    (void)v;
-}
-
-void vcpu_init_signal(struct vcpu *v)
-{
-    (void)v;
-}
-
-void vcpu_sipi(struct vcpu *v, uint8_t vector)
-{
-    (void)v, (void)vector;
-}
-
-void vcpu_lapic_enabled(struct vcpu *v)
-{
-    (void)v;
-}
-
-unsigned vcpu_cpu(const struct vcpu *v)
-{
-    (void)v;
-    return 0;
 }
 
 struct vapic_bus *domain_vapic(struct domain *d)
@@ -136,24 +137,6 @@ struct vapic_bus *domain_vapic(struct domain *d)
 struct vlapic *vcpu_vlapic(struct vcpu *v)
 {
     return &v->vlapic;
-}
-
-int trap_register(struct trap_table *t, enum trap_kind kind, uint64_t first, uint64_t last,
-                  const struct trap_ops *ops, void *arg, const char *name)
-{
-    (void)t, (void)kind, (void)first, (void)last, (void)ops, (void)arg, (void)name;
-    return 0;
-}
-
-void lapic_timer_arm(uint64_t delta_ns)
-{
-    (void)delta_ns;
-}
-
-int lapic_send_ipi(uint32_t apicid, uint8_t vector)
-{
-    (void)apicid, (void)vector;
-    return 0;
 }
 
 int evtchn_direct_vector(const struct vcpu *v)
@@ -285,7 +268,7 @@ static bool outside(void)
     unsigned vec = 0x10 + roll(0xf0);
 
     asked = true;
-    kicked = false;
+    kicked = notified = false;
     switch (roll(40)) {
     case 0 ... 1:
         if (vec != DIRECT)
@@ -327,9 +310,18 @@ static void model_run(void)
 
         if (boundary())
             return;
-        if (!asked && outside()) {
-            model_exit(EXIT_EXTERNAL, 0);
-            return;
+        if (!asked) {
+            bool exits = outside();
+
+            if (notified) {
+                exits = !model_notified(pid);
+                nr_taken++;
+            }
+            if (exits) {
+                model_exit(EXIT_EXTERNAL, 0);
+                return;
+            }
+            continue; /* the same boundary again */
         }
         asked = m.shadow = false;
         if (step++ == STEPS) {
@@ -356,7 +348,9 @@ static void enter(struct cpu_vcpu *c)
         vmcs_write(VMCS_PROC_CTL, s->proc_ctl);
         s->proc_ctl_vmcs = s->proc_ctl;
     }
+    in_guest = true;
     model_run();
+    in_guest = false;
     vmx_apic_leave(c, s);
     c->regs.rflags = m.cli ? 2 : 0x202;
     c->shadow = m.shadow;
@@ -372,6 +366,7 @@ static void from_outside(void)
     tool = false;
     switch (roll(4)) {
     case 0:
+        vcpu_take_posted(vcpu);
         vlapic_save(l, &hw);
         vlapic_save_regs(l, &regs);
         for (unsigned i = 0; i < 1024; i += 16)
@@ -384,6 +379,7 @@ static void from_outside(void)
         }
         break;
     case 1:
+        memset(pid, 0, sizeof(pid));
         vlapic_reset_init(l);
         break;
     default:
@@ -449,18 +445,26 @@ static const struct cpu_backend backend = {
 
 /* ---- games ---- */
 
-static void start(bool kept)
+enum mode { EMULATED, KEPT, POSTED };
+
+static void start(enum mode mode)
 {
     rig_start();
     rig.msr[MSR_VMX_PROC2 - MSR_VMX_BASIC] |= BIT(32 + 8) | BIT(32 + 9);
+    rig.msr[MSR_VMX_TRUE_PIN - MSR_VMX_BASIC] |= PIN_POSTED << 32;
     assert_null(vmx_caps_probe(&vmx_caps, rig_rdmsr));
-    if (!kept)
+    assert_int_equal(vmx_caps.ctl.apic_pin, PIN_POSTED);
+    if (mode == EMULATED)
         vmx_caps_emulate_apic(&vmx_caps);
+    else if (mode == KEPT)
+        vmx_caps_no_posting(&vmx_caps);
     rig_vmx.ctl = vmx_caps.ctl;
     rig_vmx.proc_ctl = rig_vmx.proc_ctl_vmcs = (uint32_t)vmx_caps.ctl.proc;
     rig_vmx.vapic = (uint8_t *)m.page;
     rig_vmx.addr.msr_bitmap = MODEL_MAP_BASE;
     rig_vmx.addr.apic_bitmap = MODEL_MAP_APIC;
+    rig_vmx.addr.posted_vector = 0xf3;
+    rig_vmx.addr.posted_descriptor = 0x16000;
     memset(&m, 0, sizeof(m));
     m.cli = true;
     memset(m.map_base, 0xff, sizeof(m.map_base));
@@ -488,20 +492,21 @@ static void start(bool kept)
     assert_int_equal(vlapic_msr_write(l, 0x80f, 0x1ff), 0);
     direct = -1;
     step = 0;
-    nr_notes = steps_kept = 0;
+    nr_notes = steps_kept = nr_taken = 0;
+    memset(pid, 0, sizeof(pid));
     asked = tool = false;
     this_cpu()->resched = false;
     this_cpu()->guest_gen = GEN_NOT_IN_GUEST;
 }
 
-static void play(uint64_t seed, bool kept)
+static void play(uint64_t seed, enum mode mode)
 {
-    start(kept);
+    start(mode);
     rng = seed;
-    comparing = kept;
+    comparing = mode != EMULATED;
     cpu_backend = &backend;
     cpu_run(vcpu);
-    if (kept)
+    if (comparing)
         assert_int_equal(nr_notes, max_notes);
     max_notes = nr_notes;
 }
@@ -527,30 +532,29 @@ static int teardown(void **state)
     free(other);
     free(trace);
     trace = NULL;
-    max_notes = 0;
+    room = 0;
     return 0;
 }
 
 static void test_games(void **state)
 {
-    unsigned exits[2] = { 0, 0 }, kept = 0;
+    unsigned exits[3] = { 0 }, kept[3] = { 0 }, taken[3] = { 0 };
 
     (void)state;
-    for (unsigned game = 1; game <= GAMES; game++) {
+    for (uint64_t game = 1; game <= GAMES; game++) {
         max_notes = 0;
-        free(trace);
-        trace = NULL;
-        play(game * 0x9e3779b97f4a7c15ull, false);
-        assert_int_equal(steps_kept, 0);
-        exits[0] += m.exits;
-        play(game * 0x9e3779b97f4a7c15ull, true);
-        exits[1] += m.exits;
-        kept += steps_kept;
+        for (enum mode mode = EMULATED; mode <= POSTED; mode++) {
+            play(game * 0x9e3779b97f4a7c15ull, mode);
+            exits[mode] += m.exits;
+            kept[mode] += steps_kept;
+            taken[mode] += nr_taken;
+        }
     }
-    print_message("%u exits emulated, %u kept; the CPU kept it for %u of %u instructions\n", exits[0], exits[1],
-                  kept, GAMES * STEPS);
-    assert_true(kept > GAMES * STEPS / 2);
-    assert_true(3 * exits[1] < 2 * exits[0]);
+    print_message("%u exits emulated, %u kept, %u posted; the CPU kept it for %u of %u instructions, took %u\n",
+                  exits[EMULATED], exits[KEPT], exits[POSTED], kept[KEPT], GAMES * STEPS, taken[POSTED]);
+    assert_int_equal(kept[EMULATED] + taken[EMULATED] + taken[KEPT], 0);
+    assert_true(kept[KEPT] > GAMES * STEPS / 2 && taken[POSTED] > GAMES * 10);
+    assert_true(3 * exits[KEPT] < 2 * exits[EMULATED] && exits[POSTED] + taken[POSTED] / 2 < exits[KEPT]);
 }
 
 int main(void)

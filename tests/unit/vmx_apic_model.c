@@ -11,7 +11,11 @@
 #include "vmx_apic_model.h"
 
 #include "cpu/vmx/check.h"
+#include "irq/lapic.h"
+#include "irq/timer.h"
 #include "lib/string.h"
+#include "trap/trap.h"
+#include "vdev/vlapic.h"
 
 #define OFF_PPR 0xa0u
 #define OFF_ISR 0x100u
@@ -111,6 +115,24 @@ static void virtualise_self_ipi(unsigned vec)
     evaluate();
 }
 
+/* 30.6 */
+bool model_notified(uint64_t *pid)
+{
+    if (!has(PIN_POSTED, VMCS_PIN_CTL))
+        return false;
+    pid[4] &= ~1ULL;
+    for (unsigned vec = 0; vec < 256; vec++) {
+        if (!(pid[vec / 64] >> vec % 64 & 1))
+            continue;
+        set_vector(OFF_IRR, vec, true);
+        if (vec > m.rvi)
+            m.rvi = (uint8_t)vec;
+    }
+    memset(pid, 0, 4 * sizeof(*pid));
+    evaluate();
+    return true;
+}
+
 /* 30.2.2 */
 void model_deliver(void)
 {
@@ -205,4 +227,50 @@ void model_entry(void)
     assert_int_equal(m.svi, highest(OFF_ISR));
     virtualise_ppr();
     evaluate();
+}
+
+/* ---- what the virtual local APIC needs beside it: nothing happens here ---- */
+
+void vcpu_nmi(struct vcpu *v)
+{
+    (void)v;
+}
+
+void vcpu_init_signal(struct vcpu *v)
+{
+    (void)v;
+}
+
+void vcpu_sipi(struct vcpu *v, uint8_t vector)
+{
+    (void)v, (void)vector;
+}
+
+void vcpu_lapic_enabled(struct vcpu *v)
+{
+    (void)v;
+}
+
+unsigned vcpu_cpu(const struct vcpu *v)
+{
+    (void)v;
+    return 0;
+}
+
+int trap_register(struct trap_table *t, enum trap_kind kind, uint64_t first, uint64_t last,
+                  const struct trap_ops *ops, void *arg, const char *name)
+{
+    (void)t, (void)kind, (void)first, (void)last, (void)ops, (void)arg, (void)name;
+    return 0;
+}
+
+void lapic_timer_arm(uint64_t delta_ns)
+{
+    (void)delta_ns;
+}
+
+int lapic_send_ipi(uint32_t apicid, uint8_t vector)
+{
+    (void)apicid, (void)vector;
+    return 0;
 }

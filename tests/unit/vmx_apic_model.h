@@ -42,6 +42,8 @@ uint32_t model_rdmsr(uint32_t msr, uint64_t *val);
 uint32_t model_wrmsr(uint32_t msr, uint64_t val, bool *fault);
 /* The page's task priority has been written by MOV to CR8. */
 uint32_t model_tpr_written(void);
+/* The CPU takes the notification of posted interrupts: true. False: it exits. pid: the descriptor, 5 words. */
+bool model_notified(uint64_t *pid);
 /* A virtual interrupt has been recognised and the guest can take it. */
 void model_deliver(void);
 

@@ -243,6 +243,8 @@ struct cpu_backend {
      * not, now or ever (NULL), and interrupts are injected.
      */
     bool (*serve_apic)(struct cpu_vcpu *c);
+    /* CPUs in guest mode that serve a local APIC take posted interrupts without an exit. NULL: they do not. */
+    bool (*takes_posted)(void);
     void (*flush_tlb)(struct cpu_vcpu *c);
     void (*set_tsc_offset)(struct cpu_vcpu *c, uint64_t offset);
     void (*dump)(const struct cpu_vcpu *c);
@@ -270,6 +272,8 @@ static inline void cpu_get_control(const struct cpu_vcpu *c, struct cpu_control 
  * switching needs. 0, or -ENODEV after printing each backend's reason.
  */
 int cpu_backend_init(void);
+/* See struct cpu_backend. */
+bool cpu_takes_posted(void);
 /* Every CPU, also the boot CPU, after its percpu structure and page tables are in place. 0 or an errno. */
 int cpu_init_this(void);
 /* Every CPU, before a reboot. */

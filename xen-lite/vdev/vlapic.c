@@ -5,6 +5,7 @@
  */
 #include "vdev/vlapic.h"
 
+#include "lib/bitmap.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "vdev/vioapic.h"
@@ -17,6 +18,23 @@ static void raise_pending(struct vlapic *l)
     /* An exchange: the full barrier that vcpu_kick() relies on. */
     (void)__atomic_exchange_n(&l->pending, 1, __ATOMIC_SEQ_CST);
     vcpu_kick(l->vcpu);
+}
+
+/* Another CPU may take it from the descriptor into the page while the guest runs. */
+static int post(struct vlapic *l, uint8_t vec)
+{
+    int answer = vcpu_post(l->vcpu, vec);
+
+    if (!answer) {
+        __atomic_fetch_add(&l->stats.coalesced, 1, __ATOMIC_RELAXED);
+        return 0;
+    }
+    __atomic_fetch_add(&l->stats.accepted, 1, __ATOMIC_RELAXED);
+    if (answer == 2) {
+        (void)__atomic_exchange_n(&l->pending, 1, __ATOMIC_SEQ_CST);
+        vcpu_tell_posted(l->vcpu);
+    }
+    return 1;
 }
 
 int vlapic_set_irq(struct vlapic *l, uint8_t vec, bool level)
@@ -36,6 +54,8 @@ int vlapic_set_irq(struct vlapic *l, uint8_t vec, bool level)
         else
             __atomic_fetch_and(&l->tmr[vec / 32], ~bit, __ATOMIC_RELAXED);
     }
+    if (!level && READ_ONCE(l->page) && READ_ONCE(l->page_posts))
+        return post(l, vec);
     if (__atomic_fetch_or(&l->irr[vec / 32], bit, __ATOMIC_SEQ_CST) & bit) {
         __atomic_fetch_add(&l->stats.coalesced, 1, __ATOMIC_RELAXED);
         return 0;
@@ -43,6 +63,30 @@ int vlapic_set_irq(struct vlapic *l, uint8_t vec, bool level)
     __atomic_fetch_add(&l->stats.accepted, 1, __ATOMIC_RELAXED);
     raise_pending(l);
     return 1;
+}
+
+bool vlapic_accept_posted(struct vlapic *l, const uint64_t vectors[4])
+{
+    unsigned accepted = 0, merged = 0;
+
+    if (!vlapic_sw_enabled(l))
+        return false;
+    for (unsigned i = 0; i < 8; i++) {
+        uint32_t bits = (uint32_t)(vectors[i / 2] >> 32 * (i % 2)), old;
+
+        if (likely(!bits))
+            continue;
+        __atomic_fetch_and(&l->tmr[i], ~bits, __ATOMIC_RELAXED);
+        old = __atomic_fetch_or(&l->irr[i], bits, __ATOMIC_SEQ_CST);
+        merged += word_count(bits & old);
+        accepted += word_count(bits & ~old);
+    }
+    __atomic_fetch_add(&l->stats.coalesced, merged, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&l->stats.accepted, accepted, __ATOMIC_RELAXED);
+    /* The full barrier that vcpu_kick() relies on. */
+    if (accepted)
+        (void)__atomic_exchange_n(&l->pending, 1, __ATOMIC_SEQ_CST);
+    return accepted;
 }
 
 void vlapic_local_signal(struct vlapic *l, enum vlapic_lvt which)

@@ -65,6 +65,7 @@ struct vlapic {
     struct vapic_bus *bus;
     uint32_t index; /* vCPU number */
     struct ir_post *post; /* the vCPU's descriptor for posted interrupts; NULL: there are none */
+    bool page_posts;      /* while there is a page, the CPU takes from there to the page */
 
     /*
      * Non-zero: irr may hold something to deliver.  Set after irr by whoever raises an interrupt,
@@ -129,6 +130,12 @@ void vcpu_lapic_enabled(struct vcpu *v);
  * `pending`.
  */
 void vcpu_kick(struct vcpu *v);
+/* The same, and if the vCPU is in guest mode its CPU takes what was posted, if it can without an exit. */
+void vcpu_tell_posted(struct vcpu *v);
+/* Puts a request into the vCPU's descriptor. 0: it was there already; 1: its CPU is told by somebody else; 2: it is to be told. */
+int vcpu_post(struct vcpu *v, uint8_t vec);
+/* What the descriptor has goes to vlapic_accept_posted(). Nobody is kicked: for whoever the vCPU's registers belong to. */
+void vcpu_take_posted(struct vcpu *v);
 
 /* ---- life cycle ---- */
 
@@ -205,8 +212,11 @@ void vlapic_eoi(struct vlapic *l);
 
 /* In this mode it could: x2APIC, enabled by software. */
 bool vlapic_page_possible(const struct vlapic *l);
-/* From now on the registers are in `page`, 4 KiB that are this vCPU's until vlapic_from_page(). Sets `pending`. */
-void vlapic_to_page(struct vlapic *l, uint32_t *page);
+/*
+ * From now on the registers are in `page`, 4 KiB that are this vCPU's until vlapic_from_page(). posts: in guest mode the CPU
+ * takes posted requests. Sets `pending`.
+ */
+void vlapic_to_page(struct vlapic *l, uint32_t *page, bool posts);
 /* They come back, and `pending` is set; nothing if they are here. Also for whoever holds the vCPU descheduled. */
 void vlapic_from_page(struct vlapic *l);
 /* Puts what was requested into the page and clears `pending`; the highest vector requested, 0 for none. */
@@ -231,6 +241,11 @@ static inline uint64_t vlapic_level_vectors(const struct vlapic *l, unsigned i)
  * happened.
  */
 int vlapic_set_irq(struct vlapic *l, uint8_t vec, bool level);
+/*
+ * Posted requests, a bit a vector, that have been taken from the descriptor. Sets `pending`, kicks nobody. False: none was
+ * accepted newly.
+ */
+bool vlapic_accept_posted(struct vlapic *l, const uint64_t vectors[4]);
 /* A local source fires: what happens is as its entry of the local vector table says. */
 void vlapic_local_signal(struct vlapic *l, enum vlapic_lvt which);
 

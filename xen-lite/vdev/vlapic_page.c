@@ -31,7 +31,7 @@ void vlapic_page_refresh(struct vlapic *l)
         *word(l->page, copies[i]) = vlapic_reg_read(l, copies[i]);
 }
 
-void vlapic_to_page(struct vlapic *l, uint32_t *page)
+void vlapic_to_page(struct vlapic *l, uint32_t *page, bool posts)
 {
     for (unsigned i = 0; i < PAGE_WORDS; i++) {
         *word(page, REG_ISR + i) = l->isr[i];
@@ -42,6 +42,7 @@ void vlapic_to_page(struct vlapic *l, uint32_t *page)
     *word(page, REG_PPR) = vlapic_ppr(l);
     WRITE_ONCE(l->isr_top, 0);
     l->blocked = false;
+    WRITE_ONCE(l->page_posts, posts);
     WRITE_ONCE(l->page, page);
     vlapic_page_refresh(l);
     WRITE_ONCE(l->pending, 1);
@@ -54,6 +55,8 @@ void vlapic_from_page(struct vlapic *l)
 
     if (likely(!page))
         return;
+    if (l->page_posts)
+        vcpu_take_posted(l->vcpu);
     for (unsigned i = 0; i < PAGE_WORDS; i++) {
         l->isr[i] = *word(page, REG_ISR + i);
         __atomic_fetch_or(&l->irr[i], *word(page, REG_IRR + i), __ATOMIC_SEQ_CST);

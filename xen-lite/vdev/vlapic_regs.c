@@ -84,6 +84,9 @@ static void write_svr(struct vlapic *l, uint32_t val)
 {
     bool was_enabled = l->svr & SVR_ENABLE;
 
+    /* Off, it refuses what the CPU would still accept. */
+    if (!(val & SVR_ENABLE))
+        vlapic_from_page(l);
     WRITE_ONCE(l->svr, val & 0x1ff);
     if (val & SVR_ENABLE) {
         if (!was_enabled) {
@@ -93,8 +96,7 @@ static void write_svr(struct vlapic *l, uint32_t val)
         return;
     }
     /* Disabled by software: all local vectors are masked, and stay so when it is enabled again
-     * (SDM 11.4.7.2). The CPU would still accept what it is asked for. */
-    vlapic_from_page(l);
+     * (SDM 11.4.7.2). */
     for (unsigned i = 0; i < VLAPIC_NR_LVT; i++)
         WRITE_ONCE(l->lvt[i], l->lvt[i] | LVT_MASKED);
 }

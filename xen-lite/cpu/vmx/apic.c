@@ -5,8 +5,10 @@
  * interrupt is delivered by the CPU as soon as the guest can take it, without a window.
  *
  * The registers are in the virtual-APIC page then (vdev/vlapic_page.c), which nobody but this CPU writes to. What is requested
- * waits in the virtual local APIC, and goes into the page before the next entry. In xAPIC mode, and while the guest has
- * its APIC off, the registers are emulated: the page at FEE00000h traps.
+ * waits in the virtual local APIC, and goes into the page before the next entry. Where the CPU processes posted interrupts
+ * (SDM 30.6), edges are posted instead, by units and by other CPUs, and while the guest runs the CPU takes them into the
+ * page when the notification comes, without an exit. In xAPIC mode, and while the guest has its APIC off, the registers are
+ * emulated: the page at FEE00000h traps.
  */
 #include "cpu/vmx/apic.h"
 
@@ -66,7 +68,7 @@ static void keep(struct cpu_vcpu *c, struct vmx_vcpu *s)
 {
     struct vlapic *l = &c->v->vlapic;
 
-    vlapic_to_page(l, (uint32_t *)s->vapic);
+    vlapic_to_page(l, (uint32_t *)s->vapic, s->ctl.apic_pin);
     vmcs_write(VMCS_GUEST_INTR_STATUS, INTR_STATUS(0, vlapic_page_in_service(l)));
     set_controls(s, true);
 }
@@ -96,6 +98,8 @@ bool vmx_serve_apic(struct cpu_vcpu *c)
 
     if (!s->ctl.apic_proc2)
         return false;
+    if (s->ctl.apic_pin && READ_ONCE(l->pending))
+        vcpu_take_posted(c->v);
     if (unlikely(!l->page)) {
         if (!vlapic_page_possible(l))
             return false;

@@ -12,6 +12,8 @@
 #include "cpu/vmx/apic.h"
 #include "cpu/x86.h"
 #include "domain/domain.h"
+#include "iommu/post.h"
+#include "irq/irq.h"
 #include "lib/assert.h"
 #include "lib/errno.h"
 #include "lib/leave_out.h"
@@ -63,7 +65,7 @@ static const char *vmx_probe(void)
     p2m_set_nested_paging(false);
     vmcs_table_init();
     emulate_apic = cmdline_list_has("apicv", "off");
-    no_posting = true; /* the scheduler does not post yet */
+    no_posting = cmdline_list_has("apicv", "no-posted");
     why = read_caps(&vmx_caps);
     if (!why)
         pr_info("cpu: guests' local APICs: %s%s", vmx_apic_summary(&vmx_caps), emulate_apic ? " (apicv=off)" : "");
@@ -254,11 +256,16 @@ static void vmx_vcpu_destroy(struct cpu_vcpu *c)
     struct vmx_vcpu *s = vmx_of(c);
 
     vmx_vpid_free((uint16_t)s->addr.vpid);
-    vlapic_from_page(&c->v->vlapic);
+    c->v->vlapic.page = NULL; /* nobody asks any more */
     page_free(s->vmcs);
     page_free(s->vapic);
     xfree(s);
     c->backend = NULL;
+}
+
+static bool vmx_takes_posted(void)
+{
+    return vmx_caps.ctl.apic_pin;
 }
 
 static int vmx_vcpu_init(struct cpu_vcpu *c)
@@ -287,6 +294,12 @@ static int vmx_vcpu_init(struct cpu_vcpu *c)
         .virtual_apic = s->vapic ? virt_to_phys(s->vapic) : 0,
         .eptp = vmx_eptp(&vmx_caps, p2m_root(c->p2m, P2M_LEVELS) << PAGE_SHIFT),
     };
+    if (vmx_takes_posted() && c->v->vlapic.post) {
+        s->addr.posted_vector = VECTOR_POSTED;
+        s->addr.posted_descriptor = ir_post_address(c->v->vlapic.post);
+    } else {
+        s->ctl.apic_pin = 0;
+    }
     if (!s->addr.vpid)
         s->ctl.proc2 &= ~(uint64_t)PROC2_VPID;
     return 0;
@@ -479,6 +492,7 @@ const struct cpu_backend vmx_backend = {
     .request_irq_window = vmx_request_irq_window,
     .request_nmi_window = vmx_request_nmi_window,
     .serve_apic = vmx_serve_apic,
+    .takes_posted = vmx_takes_posted,
     .flush_tlb = vmx_flush_tlb,
     .set_tsc_offset = vmx_set_tsc_offset,
     .dump = vmx_dump,
