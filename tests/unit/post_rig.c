@@ -95,6 +95,10 @@ static bool has_pending(unsigned cpu)
     return pending[cpu][0] | pending[cpu][1] | pending[cpu][2] | pending[cpu][3];
 }
 
+/* As hardware does that keeps local APICs; where games are without it, nothing is ever in a page. */
+static bool cpus_take;
+static uint32_t pages[POST_VCPUS][1024];
+
 static void raise_vector(unsigned cpu, unsigned vector)
 {
     pending[cpu][vector / 64] |= 1ULL << vector % 64;
@@ -388,6 +392,15 @@ static void move_somebody(void)
         wrong("an affinity is refused");
 }
 
+/* By whatever way the local APIC of the other chooses. */
+static void ipi(unsigned to)
+{
+    expected[to]++;
+    count.ipis++;
+    if (vlapic_set_irq(&dom->vcpu[to]->vlapic, (uint8_t)(0xd0 + roll(4)), false) < 0)
+        wrong("a local APIC refuses an interrupt");
+}
+
 static void act(struct vcpu *v)
 {
     unsigned what = quiet ? 0 : roll(16);
@@ -410,13 +423,69 @@ static void act(struct vcpu *v)
         rebind(&source[roll(POST_SOURCES)]);
     } else if (what < 15) {
         post_sync(dom->vcpu[roll(POST_VCPUS)]);
+    } else {
+        ipi(roll(POST_VCPUS));
+        if (!roll(4))
+            vlapic_from_page(&v->vlapic);
     }
+}
+
+/* The CPU delivers all that the page has: guests hold nothing back. */
+static void deliver_page(struct vcpu *v)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        uint32_t *irr = &v->vlapic.page[(0x20 + i) * 4];
+
+        for (; *irr; *irr &= *irr - 1) {
+            received[v->id]++;
+            count.received++;
+        }
+    }
+}
+
+/* SDM vol. 3, 30.6: the notification is taken in guest mode. */
+static void take_notification(struct vcpu *v)
+{
+    uint64_t vectors[IR_POST_WORDS];
+    bool taken;
+
+    pending[sim_this_cpu][VECTOR_POSTED / 64] &= ~(1ULL << VECTOR_POSTED % 64);
+    in_step = true; /* a CPU is not interrupted here */
+    taken = ir_post_take(v->post.descriptor, vectors);
+    in_step = false;
+    if (!taken)
+        return;
+    for (unsigned vec = 0; vec < 256; vec++)
+        if (vectors[vec / 64] >> vec % 64 & 1) {
+            v->vlapic.page[(0x20 + vec / 32) * 4] |= 1u << vec % 32;
+            count.taken++;
+        }
+    deliver_page(v);
+}
+
+static bool exits(struct vcpu *v)
+{
+    unsigned cpu = sim_this_cpu;
+
+    if (v->vlapic.page && pending[cpu][VECTOR_POSTED / 64] >> VECTOR_POSTED % 64 & 1)
+        take_notification(v);
+    return has_pending(cpu);
 }
 
 static void inject(struct vcpu *v)
 {
     int vector;
 
+    if (v->vlapic.pending)
+        vcpu_take_posted(v);
+    if (cpus_take && !v->vlapic.page && roll(2))
+        vlapic_to_page(&v->vlapic, pages[v->id], true);
+    if (v->vlapic.page) {
+        if (v->vlapic.pending)
+            (void)vlapic_page_requests(&v->vlapic);
+        deliver_page(v);
+        return;
+    }
     while ((vector = vlapic_next_irq(&v->vlapic)) != NO_VECTOR) {
         vlapic_ack_irq(&v->vlapic, (uint8_t)vector);
         vlapic_eoi(&v->vlapic);
@@ -439,7 +508,7 @@ void cpu_run(struct vcpu *v)
         outside[pc->id] = true;
         do
             step();
-        while (!has_pending(pc->id) && roll(4));
+        while (!exits(v) && roll(4));
         outside[pc->id] = false;
         pc->guest_gen = GEN_NOT_IN_GUEST;
         take_interrupts();
@@ -502,6 +571,8 @@ static void set_up(uint64_t seed)
 
     m[0].posts = m[1].posts = true;
     m[0].coherent = seed & 1;
+    cpus_take = seed & 2;
+    memset(pages, 0, sizeof(pages));
     rig_up(m, 2);
     rng = seed * 0x9e3779b97f4a7c15ULL + 1;
     memset(&count, 0, sizeof(count));

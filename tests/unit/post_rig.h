@@ -2,7 +2,8 @@
 /*
  * A machine of some CPUs that run the real scheduler, and a software unit that posts interrupts to vCPUs: each CPU is a
  * thread, of which one runs at a time. Who goes on is chosen at random, from a seed, at every access of a descriptor, every wait for a
- * lock, and at any time in a guest or an idle CPU; and so is when a device sends its next request.
+ * lock, and at any time in a guest or an idle CPU; and so is when a device sends its next request. With every second pair of
+ * seeds the CPUs can keep local APICs and take what is posted by themselves, while they are in guest mode.
  */
 #ifndef XL_TESTS_POST_RIG_H
 #define XL_TESTS_POST_RIG_H
@@ -20,6 +21,8 @@ struct post_counts {
     uint64_t woken;      /* notifications to CPUs where it sleeps */
     uint64_t remapped;   /* that came by way of a host vector */
     uint64_t received;   /* interrupts that guests took */
+    uint64_t ipis;       /* interrupts of vCPUs for each other */
+    uint64_t taken;      /* that CPUs in guest mode took from descriptors */
     uint64_t sleeps, moves, pauses, rebinds;
 };
 

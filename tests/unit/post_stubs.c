@@ -37,6 +37,11 @@ struct vlapic *vcpu_vlapic(struct vcpu *v)
     return &v->vlapic;
 }
 
+bool cpu_takes_posted(void)
+{
+    return true;
+}
+
 void vcpu_lapic_enabled(struct vcpu *v)
 {
     (void)v;

@@ -33,18 +33,21 @@ static void test_games(void **state)
         sum.moves += c.moves;
         sum.pauses += c.pauses;
         sum.rebinds += c.rebinds;
+        sum.ipis += c.ipis;
+        sum.taken += c.taken;
     }
     printf("# %llu requests, %llu bits posted, %llu remapped, %llu received; told %llu, woken %llu; %llu sleeps, "
-           "%llu moves, %llu pauses, %llu rebinds\n",
+           "%llu moves, %llu pauses, %llu rebinds; %llu IPIs, %llu taken in guest mode\n",
            (unsigned long long)sum.requests, (unsigned long long)sum.posted,
            (unsigned long long)sum.remapped, (unsigned long long)sum.received,
            (unsigned long long)sum.told, (unsigned long long)sum.woken,
            (unsigned long long)sum.sleeps, (unsigned long long)sum.moves,
-           (unsigned long long)sum.pauses, (unsigned long long)sum.rebinds);
+           (unsigned long long)sum.pauses, (unsigned long long)sum.rebinds,
+           (unsigned long long)sum.ipis, (unsigned long long)sum.taken);
     /* None of it was left out. */
     assert_true(sum.told > nr * 50 && sum.woken > nr * 50 && sum.remapped > nr * 20);
     assert_true(sum.sleeps > nr * 100 && sum.moves > nr * 20 && sum.rebinds > nr * 10);
-    assert_true(sum.pauses > nr);
+    assert_true(sum.pauses > nr && sum.ipis > nr * 20 && sum.taken > nr * 10);
 }
 
 /* INIT takes away what the local APIC has requested, and what is on the way there. */

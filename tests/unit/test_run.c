@@ -177,6 +177,42 @@ static void test_direct_vector(void **state)
     assert_true(fake.irq_window); /* the other one's turn comes without an EOI */
 }
 
+static bool served;
+
+static bool serve_apic(struct cpu_vcpu *v)
+{
+    assert_ptr_equal(v, c);
+    /* What it is told now takes effect, or somebody sends an interrupt. */
+    assert_int_equal(this_cpu()->guest_gen, 7);
+    return served;
+}
+
+/* Where the CPU delivers what the local APIC has, only what has none behind it is injected. */
+static void test_served(void **state)
+{
+    (void)state;
+    backend.serve_apic = serve_apic;
+    served = true;
+    vcpu->vlapic.pending = 1;
+    best_irq = 0xec;
+    cpu_run(vcpu);
+    assert_int_equal(entered_with.type, CPU_EVENT_NONE);
+    assert_false(fake.irq_window);
+    dom->evtchn.callback_vector = direct_vector = 0xf3;
+    this_cpu()->resched = false;
+    turns_left = 1;
+    cpu_run(vcpu);
+    assert_int_equal(entered_with.vector, 0xf3);
+    assert_false(fake.irq_window);
+    assert_int_equal(acked, 0);
+    direct_vector = -1;
+    served = false;
+    this_cpu()->resched = false;
+    turns_left = 1;
+    cpu_run(vcpu);
+    assert_int_equal(entered_with.vector, 0xec);
+}
+
 static void test_exception_first(void **state)
 {
     (void)state;
@@ -266,6 +302,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_interrupt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_interrupt_held_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_direct_vector, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_served, setup, teardown),
         cmocka_unit_test_setup_teardown(test_exception_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nmi, setup, teardown),
         cmocka_unit_test_setup_teardown(test_priority, setup, teardown),

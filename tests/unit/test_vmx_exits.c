@@ -9,7 +9,9 @@
 #include <cmocka.h>
 
 #include "cpu/exit.h"
+#include "cpu/vmx/apic.h"
 #include "domain/domain.h"
+#include "irq/irq.h"
 #include "lib/string.h"
 #include "vmx_rig.h"
 
@@ -53,6 +55,14 @@ HANDLER(exit_undefined)
 HANDLER(exit_shutdown)
 HANDLER(exit_task_switch)
 HANDLER(vmx_entry_failed)
+HANDLER(vmx_exit_eoi)
+HANDLER(vmx_exit_apic_write)
+
+void irq_dispatch(uint8_t vector)
+{
+    called.name = "irq_dispatch";
+    called.val = vector;
+}
 
 void exit_internal(struct cpu_vcpu *c, const char *what, uint64_t code)
 {
@@ -146,6 +156,7 @@ static void test_instructions(void **state)
         { 18, "exit_hypercall", true }, { 31, "exit_rdmsr", true },
         { 32, "exit_wrmsr", true },    { 36, "exit_undefined", false },
         { 39, "exit_undefined", false }, { 40, "exit_pause", true },
+        { 45, "vmx_exit_eoi", false }, { 56, "vmx_exit_apic_write", false },
         { 54, "exit_cache_flush", true }, { 55, "exit_xsetbv", true },
         { 2, "exit_shutdown", false }, { 9, "exit_task_switch", false },
         { 11, "exit_undefined", false }, { 59, "exit_undefined", false },
@@ -279,6 +290,17 @@ static void test_control_registers(void **state)
     assert_int_equal(vcpu->vlapic.tpr, 0x90);
 }
 
+/* The exit has taken the interrupt from the machine's local APIC, whose handler is to run as ever. */
+static void test_external(void **state)
+{
+    (void)state;
+    rig_vmx.ctl.exit |= BIT(15);
+    rig.field[VMCS_EXIT_INTR] = 0x800000f3;
+    leave(1, 0);
+    assert_string_equal(called.name, "irq_dispatch");
+    assert_int_equal(called.val, 0xf3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +310,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ept_violation, setup, teardown),
         cmocka_unit_test_setup_teardown(test_exceptions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_control_registers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_external, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -239,7 +239,36 @@ static void test_wide_destinations(void **state)
     assert_int_equal(rig_start(&m, 1, &opt), 0);
     assert_int_equal(iommu_enable(), 0);
     assert_false(iommu_posts());
-    assert_null(ir_post_alloc());
+}
+
+/* A CPU posts beside a unit: whoever finds that nobody has told tells, once until the requests are taken. */
+static void test_cpu_requests(void **state)
+{
+    struct vtd_model m = posting(39);
+    struct ir_entry e;
+    uint64_t vec[IR_POST_WORDS];
+    struct ir_post *p;
+
+    (void)state;
+    rig_up(&m, 1);
+    assert_int_equal(ir_alloc(DEV_A, &e), 0);
+    p = ir_post_alloc();
+    ir_post_notify(p, NV, 6);
+    assert_int_equal(ir_set_posted(&e, p, 0x91), 0);
+    assert_int_equal(ir_post_request(p, 0x40), IR_POST_TELL);
+    assert_true(ir_post_outstanding(p));
+    assert_int_equal(ir_post_request(p, 0x41), IR_POST_TOLD);
+    assert_int_equal(ir_post_request(p, 0x41), IR_POST_MERGED);
+    assert_posts(&e, DEV_A, p, 0, 0); /* the unit is quiet */
+    assert_true(ir_post_take(p, vec));
+    assert_int_equal(vec[1], 3);
+    assert_int_equal(vec[2], 1ull << 0x11);
+    assert_posts(&e, DEV_A, p, NV, 6); /* and now it is not */
+    assert_int_equal(ir_post_request(p, 0xff), IR_POST_TOLD);
+    assert_true(ir_post_take(p, vec));
+    assert_int_equal(vec[3], 1ull << 63);
+    ir_free(&e);
+    rig_check();
 }
 
 /* Urgent entries, which we do not make, notify although that is suppressed; reserved bits are refused. The model's rules. */
@@ -287,7 +316,6 @@ static void test_without(void **state)
     (void)state;
     rig_up(m, 1);
     assert_false(iommu_posts());
-    assert_null(ir_post_alloc());
     assert_int_equal(ir_alloc(DEV_A, &e), 0);
     assert_false(ir_can_post(&e));
     assert_true(iommu_unit_info(0, &info));
@@ -435,7 +463,7 @@ int main(void)
         cmocka_unit_test(test_formats),      cmocka_unit_test(test_stale_format),
         cmocka_unit_test(test_wide_destinations), cmocka_unit_test(test_model),
         cmocka_unit_test(test_without),      cmocka_unit_test(test_life),
-        cmocka_unit_test(test_whole_stores),
+        cmocka_unit_test(test_whole_stores), cmocka_unit_test(test_cpu_requests),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

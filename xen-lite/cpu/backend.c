@@ -44,6 +44,11 @@ int cpu_backend_init(void)
     return 0;
 }
 
+bool cpu_takes_posted(void)
+{
+    return cpu_backend->takes_posted && cpu_backend->takes_posted();
+}
+
 int cpu_init_this(void)
 {
     cpu_state_init_this();

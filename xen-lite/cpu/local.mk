@@ -5,7 +5,7 @@ hv_sources += xen-lite/cpu/backend.c xen-lite/cpu/cpuid.c xen-lite/cpu/cpuid_edi
 	xen-lite/cpu/svm/svm.c xen-lite/cpu/svm/vmcb.c xen-lite/cpu/svm/inject.c xen-lite/cpu/svm/exits.c \
 	xen-lite/cpu/vmx/vmx.c xen-lite/cpu/vmx/caps.c xen-lite/cpu/vmx/vmcs.c xen-lite/cpu/vmx/guest.c \
 	xen-lite/cpu/vmx/inject.c xen-lite/cpu/vmx/tlb.c xen-lite/cpu/vmx/exits.c xen-lite/cpu/vmx/check.c \
-	xen-lite/cpu/vmx/dump.c xen-lite/cpu/vmx/entry.S
+	xen-lite/cpu/vmx/apic.c xen-lite/cpu/vmx/dump.c xen-lite/cpu/vmx/entry.S
 
 check_PROGRAMS += tests/unit/test_cpuid
 tests_unit_test_cpuid_SOURCES = tests/unit/test_cpuid.c xen-lite/cpu/cpuid.c xen-lite/cpu/cpuid.h
@@ -52,3 +52,14 @@ tests_unit_test_vmx_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_vmx_exits
 tests_unit_test_vmx_exits_SOURCES = tests/unit/test_vmx_exits.c $(vmx_rig_sources) xen-lite/cpu/vmx/exits.c
 tests_unit_test_vmx_exits_LDADD = $(UNIT_LIBS)
+
+# The run loop and the virtual local APIC on a model of a CPU that keeps its registers.
+check_PROGRAMS += tests/unit/test_vmx_apic
+tests_unit_test_vmx_apic_SOURCES = tests/unit/test_vmx_apic.c tests/unit/vmx_apic_model.c \
+	tests/unit/vmx_apic_model.h $(vmx_rig_sources) xen-lite/cpu/vmx/apic.c \
+	xen-lite/cpu/vmx/check.c xen-lite/cpu/run.c $(vlapic_sources)
+tests_unit_test_vmx_apic_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_vmx_caps
+tests_unit_test_vmx_caps_SOURCES = tests/unit/test_vmx_caps.c $(vmx_rig_sources) xen-lite/cpu/vmx/check.c
+tests_unit_test_vmx_caps_LDADD = $(UNIT_LIBS)

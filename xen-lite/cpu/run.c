@@ -43,15 +43,6 @@ static void publish_generation(struct percpu *pc, struct cpu_vcpu *c)
     }
 }
 
-/* The vector to deliver next, -1 for none. direct: it has no local APIC behind it. */
-static int next_vector(struct vcpu *v, bool *direct)
-{
-    int vector = evtchn_direct_vector(v);
-
-    *direct = vector >= 0;
-    return *direct ? vector : vlapic_next_irq(&v->vlapic);
-}
-
 static void inject_nmi(struct cpu_vcpu *c)
 {
     static const struct cpu_event nmi = { .type = CPU_EVENT_NMI, .vector = X86_NMI };
@@ -66,9 +57,10 @@ static void inject_nmi(struct cpu_vcpu *c)
 
 static __attribute__((noinline)) void inject_waiting(struct vcpu *v, struct cpu_vcpu *c)
 {
+    bool served = cpu_backend->serve_apic && cpu_backend->serve_apic(c);
     struct cpu_event ev = { .type = CPU_EVENT_INTR };
-    bool direct;
-    int vector;
+    int vector = evtchn_direct_vector(v);
+    bool direct = vector >= 0; /* it has no local APIC behind it */
 
     if (c->pending.type != CPU_EVENT_NONE) {
         cpu_backend->inject(c, &c->pending);
@@ -76,7 +68,8 @@ static __attribute__((noinline)) void inject_waiting(struct vcpu *v, struct cpu_
     }
     if (READ_ONCE(c->nmi_pending))
         inject_nmi(c);
-    vector = next_vector(v, &direct);
+    if (!direct && !served)
+        vector = vlapic_next_irq(&v->vlapic);
     if (vector < 0)
         return;
     if (!cpu_backend->can_inject_irq(c)) {
@@ -88,7 +81,7 @@ static __attribute__((noinline)) void inject_waiting(struct vcpu *v, struct cpu_
     if (!direct)
         vlapic_ack_irq(&v->vlapic, ev.vector);
     /* Whatever else is due must not wait for an exit that may never come: the handler need not end with an EOI. */
-    if (vlapic_next_irq(&v->vlapic) >= 0)
+    if (!served && vlapic_next_irq(&v->vlapic) >= 0)
         cpu_backend->request_irq_window(c);
 }
 

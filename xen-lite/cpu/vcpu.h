@@ -241,6 +241,13 @@ struct cpu_backend {
     /* Exit as soon as can_inject_irq (or _nmi) becomes true. */
     void (*request_irq_window)(struct cpu_vcpu *c);
     void (*request_nmi_window)(struct cpu_vcpu *c);
+    /*
+     * Before an entry: from it on the CPU delivers by itself what the vCPU's local APIC has requested. False: it does
+     * not, now or ever (NULL), and interrupts are injected.
+     */
+    bool (*serve_apic)(struct cpu_vcpu *c);
+    /* CPUs in guest mode that serve a local APIC take posted interrupts without an exit. NULL: they do not. */
+    bool (*takes_posted)(void);
     void (*flush_tlb)(struct cpu_vcpu *c);
     void (*set_tsc_offset)(struct cpu_vcpu *c, uint64_t offset);
     void (*dump)(const struct cpu_vcpu *c);
@@ -268,6 +275,8 @@ static inline void cpu_get_control(const struct cpu_vcpu *c, struct cpu_control 
  * switching needs. 0, or -ENODEV after printing each backend's reason.
  */
 int cpu_backend_init(void);
+/* See struct cpu_backend. */
+bool cpu_takes_posted(void);
 /* Every CPU, also the boot CPU, after its percpu structure and page tables are in place. 0 or an errno. */
 int cpu_init_this(void);
 /* Every CPU, before a reboot. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Descriptors of posted interrupts: 64 bytes of memory into which units put the requests for one vCPU, a bit a vector, and
- * which say whether, with which vector and to which CPU a unit tells of them. It tells once; then not again until
- * the requests have been taken.
+ * Descriptors of posted interrupts: 64 bytes of memory into which units, and CPUs, put the requests for one vCPU, a bit a
+ * vector, and which say whether, with which vector and to which CPU a unit tells of them. It tells once; then not again until
+ * the requests have been taken. A CPU in guest mode may take them by itself (SDM vol. 3, 30.6).
  *
  * Locking: none. Units write to a descriptor at any time, and every function here may run beside any other. Whose turn it
  * is to say where notifications go, the caller knows.
@@ -16,7 +16,7 @@ struct ir_post;
 
 #define IR_POST_WORDS 4 /* of 64 vectors each */
 
-/* A descriptor without requests that does not notify. NULL: no memory, or no unit posts. */
+/* A descriptor without requests that does not notify. NULL: no memory. */
 struct ir_post *ir_post_alloc(void);
 /* NULL is allowed. One that a remapping entry still names, or that a failed unit may write to, is never used again. */
 void ir_post_free(struct ir_post *p);
@@ -29,10 +29,18 @@ void ir_post_use(struct ir_post *p, int change);
 void ir_post_notify(struct ir_post *p, uint8_t vector, uint32_t apicid);
 /* From now on they are not told of. */
 void ir_post_suppress(struct ir_post *p);
-/* A unit has told of requests that wait: it does not do so again until they are taken. */
+/* Somebody has told of requests that wait: no unit does so again until they are taken. */
 bool ir_post_outstanding(const struct ir_post *p);
 /* Requests wait, whether they were told of or not. */
 bool ir_post_waiting(const struct ir_post *p);
+enum ir_post_answer {
+    IR_POST_MERGED, /* the vector had been requested and not been taken yet */
+    IR_POST_TOLD,   /* somebody has told of requests that wait, or is about to */
+    IR_POST_TELL,   /* it is the caller's to tell of it */
+};
+/* Requests a vector (16..255) as a unit does, but for the notification. */
+enum ir_post_answer ir_post_request(struct ir_post *p, uint8_t vector);
+
 /*
  * Takes the requests that wait: each is in the answer of one call. Those that come later are told of again. False:
  * there were none (vectors[] is not written then).

@@ -63,8 +63,6 @@ struct ir_post *ir_post_alloc(void)
 {
     struct ir_post *p;
 
-    if (!iommu_posts())
-        return NULL;
     spin_lock(&iommu.post_lock);
     if (!iommu.post_pool)
         refill();
@@ -140,6 +138,20 @@ bool ir_post_waiting(const struct ir_post *p)
     for (unsigned i = 0; i < IR_POST_WORDS; i++)
         any |= __atomic_load_n(&p->pid.request[i], __ATOMIC_SEQ_CST);
     return any || ir_post_outstanding(p);
+}
+
+enum ir_post_answer ir_post_request(struct ir_post *p, uint8_t vector)
+{
+    uint64_t bit = BIT(vector % 64);
+
+    between();
+    if (__atomic_fetch_or(&p->pid.request[vector / 64], bit, __ATOMIC_SEQ_CST) & bit)
+        return IR_POST_MERGED;
+    between();
+    if (__atomic_fetch_or(&p->pid.control, PID_ON, __ATOMIC_SEQ_CST) & PID_ON)
+        return IR_POST_TOLD;
+    between();
+    return IR_POST_TELL;
 }
 
 bool ir_post_take(struct ir_post *p, uint64_t vectors[IR_POST_WORDS])

@@ -16,7 +16,7 @@
 #define VECTOR_KICK          0xf0 /* no action: it makes the CPU leave the guest or its idle loop */
 #define VECTOR_TIMER         0xf1
 #define VECTOR_ERROR         0xf2 /* local APIC error */
-#define VECTOR_POSTED        0xf3 /* a unit has posted an interrupt to the vCPU that runs here */
+#define VECTOR_POSTED        0xf3 /* an interrupt is posted to the vCPU that runs here; its CPU may take it without us */
 #define VECTOR_POSTED_WAKE   0xf4 /* ... to one that sleeps and belongs here */
 #define VECTOR_SPURIOUS      0xff /* low four bits ones, as older APICs demand (SDM vol. 3, 11.9) */
 

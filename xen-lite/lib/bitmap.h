@@ -35,6 +35,16 @@ static inline bool test_and_clear_bit(uint64_t *map, unsigned nr)
     return __atomic_fetch_and(&map[nr / 64], ~BIT(nr % 64), __ATOMIC_SEQ_CST) & BIT(nr % 64);
 }
 
+/* Bits set in a word: one step each, for words of few. */
+static inline unsigned word_count(uint64_t word)
+{
+    unsigned n = 0;
+
+    for (; word; word &= word - 1)
+        n++;
+    return n;
+}
+
 /* The first bit at or after `from` that is set (or clear, with invert = ~0); `bits` if there is none. */
 static inline unsigned bitmap_scan_(const uint64_t *map, unsigned bits, unsigned from,
                                     uint64_t invert)

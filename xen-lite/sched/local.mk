@@ -11,5 +11,5 @@ check_PROGRAMS += tests/unit/test_posted
 tests_unit_test_posted_SOURCES = tests/unit/test_posted.c tests/unit/post_rig.c tests/unit/post_rig.h \
 	tests/unit/post_stubs.c $(vtd_rig) \
 	$(iommu_logic) xen-lite/sched/sched.c xen-lite/sched/placing.c xen-lite/sched/fair.c xen-lite/sched/post.c \
-	xen-lite/vdev/vlapic.c xen-lite/vdev/vlapic_regs.c xen-lite/vdev/vlapic_timer.c xen-lite/vdev/vapic_bus.c
+	xen-lite/vdev/vlapic.c xen-lite/vdev/vlapic_regs.c xen-lite/vdev/vlapic_timer.c xen-lite/vdev/vlapic_page.c xen-lite/vdev/vapic_bus.c
 tests_unit_test_posted_LDADD = $(UNIT_LIBS) -lpthread

@@ -13,6 +13,7 @@
 #include "iommu/post.h"
 #include "irq/irq.h"
 #include "irq/lapic.h"
+#include "lib/bitmap.h"
 #include "lib/errno.h"
 #include "sched/runq.h"
 
@@ -27,19 +28,37 @@ static struct sleepers sleepers[MAX_CPUS];
 
 /* ---- delivery ---- */
 
-/* Any CPU. Each request goes to the local APIC once, whoever else does this at the same time. */
-static void deliver(struct vcpu *v)
+/* Any CPU. Each request goes to the local APIC once, whoever else does this at the same time. True: some did. */
+static bool take(struct vcpu *v)
 {
     uint64_t vectors[IR_POST_WORDS];
     uint64_t n = 0;
 
     if (!ir_post_take(v->post.descriptor, vectors))
-        return;
+        return false;
     for (unsigned i = 0; i < IR_POST_WORDS; i++)
-        for (; vectors[i]; vectors[i] &= vectors[i] - 1, n++)
-            (void)vlapic_set_irq(&v->vlapic,
-                                 (uint8_t)(i * 64 + (unsigned)__builtin_ctzll(vectors[i])), false);
+        n += word_count(vectors[i]);
     __atomic_fetch_add(&v->post.taken, n, __ATOMIC_RELAXED);
+    return vlapic_accept_posted(&v->vlapic, vectors);
+}
+
+static void deliver(struct vcpu *v)
+{
+    if (take(v))
+        vcpu_kick(v);
+}
+
+void vcpu_take_posted(struct vcpu *v)
+{
+    if (v->post.descriptor)
+        (void)take(v);
+}
+
+int vcpu_post(struct vcpu *v, uint8_t vec)
+{
+    enum ir_post_answer answer = ir_post_request(v->post.descriptor, vec);
+
+    return answer == IR_POST_MERGED ? 0 : answer == IR_POST_TOLD ? 1 : 2;
 }
 
 /* The vCPU that was meant may have left: then it takes its requests when it comes to a CPU again. */
@@ -214,7 +233,7 @@ int post_vcpu_init(struct vcpu *v)
 {
     v->post.listed = false;
     v->post.descriptor = NULL;
-    if (!iommu_posts())
+    if (!iommu_posts() && !cpu_takes_posted())
         return 0;
     v->post.descriptor = ir_post_alloc();
     v->vlapic.post = v->post.descriptor;

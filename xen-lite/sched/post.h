@@ -4,7 +4,8 @@
  * its turn, to the CPU where it fell asleep while it is blocked. What was posted reaches the virtual local APIC when
  * the unit has told of it, or when the vCPU comes to a CPU, whichever is first.
  *
- * Without a unit that posts, a vCPU has no descriptor and all of this is one comparison.
+ * Where CPUs in guest mode take by themselves what was posted, other CPUs post as well (vcpu_post() in vdev/vlapic.h).
+ * Without either, a vCPU has no descriptor and all of this is one comparison.
  *
  * Locking: where v's notifications go changes with its run state: on its own CPU while it runs, with its run queue's lock held
  * otherwise. Each CPU has a list of those that sleep there, with a lock below run queue locks.
@@ -20,7 +21,7 @@ struct vcpu;
 
 /* Embedded in struct vcpu as `post`. */
 struct post_vcpu {
-    struct ir_post *descriptor; /* NULL: no unit posts interrupts; fixed */
+    struct ir_post *descriptor; /* NULL: nobody posts interrupts; fixed */
     struct list_head link;      /* in the list of those that sleep on `cpu`, while `listed` */
     bool listed;
     unsigned cpu;
@@ -30,7 +31,7 @@ struct post_vcpu {
 
 /* Before CPUs take interrupts. */
 void post_init_cpu(unsigned cpu);
-/* Makes the descriptor, if any unit posts. After vlapic_init(). 0 or -ENOMEM. */
+/* Makes the descriptor, if anybody posts. After vlapic_init(). 0 or -ENOMEM. */
 int post_vcpu_init(struct vcpu *v);
 /* No remapping entry names it any more. */
 void post_vcpu_destroy(struct vcpu *v);

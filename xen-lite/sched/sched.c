@@ -85,7 +85,7 @@ void vcpu_wake(struct vcpu *v)
     sched_place(v, true);
 }
 
-void vcpu_kick(struct vcpu *v)
+static void kick(struct vcpu *v, uint8_t vector)
 {
     struct sched_vcpu *s = &v->sched;
 
@@ -94,8 +94,18 @@ void vcpu_kick(struct vcpu *v)
         sched_place(v, true);
     } else if (READ_ONCE(s->running) && s->cpu != cpu_id() &&
                READ_ONCE(percpu_of(s->cpu)->guest_gen) != GEN_NOT_IN_GUEST) {
-        lapic_send_ipi(apicid_of_cpu(s->cpu), VECTOR_KICK);
+        lapic_send_ipi(apicid_of_cpu(s->cpu), vector);
     }
+}
+
+void vcpu_kick(struct vcpu *v)
+{
+    kick(v, VECTOR_KICK);
+}
+
+void vcpu_tell_posted(struct vcpu *v)
+{
+    kick(v, VECTOR_POSTED);
 }
 
 void vcpu_block(struct vcpu *v)

@@ -5,6 +5,7 @@
  */
 #include "vdev/vlapic.h"
 
+#include "lib/bitmap.h"
 #include "lib/errno.h"
 #include "lib/string.h"
 #include "vdev/vioapic.h"
@@ -17,6 +18,23 @@ static void raise_pending(struct vlapic *l)
     /* An exchange: the full barrier that vcpu_kick() relies on. */
     (void)__atomic_exchange_n(&l->pending, 1, __ATOMIC_SEQ_CST);
     vcpu_kick(l->vcpu);
+}
+
+/* Another CPU may take it from the descriptor into the page while the guest runs. */
+static int post(struct vlapic *l, uint8_t vec)
+{
+    int answer = vcpu_post(l->vcpu, vec);
+
+    if (!answer) {
+        __atomic_fetch_add(&l->stats.coalesced, 1, __ATOMIC_RELAXED);
+        return 0;
+    }
+    __atomic_fetch_add(&l->stats.accepted, 1, __ATOMIC_RELAXED);
+    if (answer == 2) {
+        (void)__atomic_exchange_n(&l->pending, 1, __ATOMIC_SEQ_CST);
+        vcpu_tell_posted(l->vcpu);
+    }
+    return 1;
 }
 
 int vlapic_set_irq(struct vlapic *l, uint8_t vec, bool level)
@@ -36,6 +54,8 @@ int vlapic_set_irq(struct vlapic *l, uint8_t vec, bool level)
         else
             __atomic_fetch_and(&l->tmr[vec / 32], ~bit, __ATOMIC_RELAXED);
     }
+    if (!level && READ_ONCE(l->page) && READ_ONCE(l->page_posts))
+        return post(l, vec);
     if (__atomic_fetch_or(&l->irr[vec / 32], bit, __ATOMIC_SEQ_CST) & bit) {
         __atomic_fetch_add(&l->stats.coalesced, 1, __ATOMIC_RELAXED);
         return 0;
@@ -43,6 +63,30 @@ int vlapic_set_irq(struct vlapic *l, uint8_t vec, bool level)
     __atomic_fetch_add(&l->stats.accepted, 1, __ATOMIC_RELAXED);
     raise_pending(l);
     return 1;
+}
+
+bool vlapic_accept_posted(struct vlapic *l, const uint64_t vectors[4])
+{
+    unsigned accepted = 0, merged = 0;
+
+    if (!vlapic_sw_enabled(l))
+        return false;
+    for (unsigned i = 0; i < 8; i++) {
+        uint32_t bits = (uint32_t)(vectors[i / 2] >> 32 * (i % 2)), old;
+
+        if (likely(!bits))
+            continue;
+        __atomic_fetch_and(&l->tmr[i], ~bits, __ATOMIC_RELAXED);
+        old = __atomic_fetch_or(&l->irr[i], bits, __ATOMIC_SEQ_CST);
+        merged += word_count(bits & old);
+        accepted += word_count(bits & ~old);
+    }
+    __atomic_fetch_add(&l->stats.coalesced, merged, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&l->stats.accepted, accepted, __ATOMIC_RELAXED);
+    /* The full barrier that vcpu_kick() relies on. */
+    if (accepted)
+        (void)__atomic_exchange_n(&l->pending, 1, __ATOMIC_SEQ_CST);
+    return accepted;
 }
 
 void vlapic_local_signal(struct vlapic *l, enum vlapic_lvt which)
@@ -80,13 +124,31 @@ void vlapic_error(struct vlapic *l, uint32_t esr_bit)
 
 int vlapic_highest_irr(const struct vlapic *l)
 {
-    return vlapic_hw_enabled(l) ? vec_highest(l->irr) : -1;
+    int vec, in_page;
+
+    if (!vlapic_hw_enabled(l))
+        return -1;
+    vec = vec_highest(l->irr);
+    if (likely(!l->page))
+        return vec;
+    in_page = vlapic_page_highest(l->page, REG_IRR);
+    return MAX(vec, in_page);
+}
+
+/* Changes nothing: `pending` is for the next entry, which puts irr into the page. */
+static int next_in_page(const struct vlapic *l)
+{
+    int vec = vlapic_highest_irr(l);
+
+    return vec >> 4 > vlapic_ppr(l) >> 4 ? vec : -1;
 }
 
 int vlapic_next_irq_slow(struct vlapic *l)
 {
     int vec;
 
+    if (l->page)
+        return next_in_page(l);
     /* Cleared before irr is read: a request that comes later sets it again. */
     (void)__atomic_exchange_n(&l->pending, 0, __ATOMIC_SEQ_CST);
     vec = vlapic_highest_irr(l);
@@ -111,6 +173,7 @@ static void priority_changed(struct vlapic *l)
 
 void vlapic_ack_irq(struct vlapic *l, uint8_t vec)
 {
+    vlapic_from_page(l);
     __atomic_fetch_and(&l->irr[vec / 32], ~(1u << (vec % 32)), __ATOMIC_SEQ_CST);
     l->isr[vec / 32] |= 1u << (vec % 32);
     if (vec > l->isr_top)
@@ -120,15 +183,18 @@ void vlapic_ack_irq(struct vlapic *l, uint8_t vec)
 
 void vlapic_set_tpr(struct vlapic *l, uint8_t tpr)
 {
+    vlapic_from_page(l);
     WRITE_ONCE(l->tpr, tpr);
     priority_changed(l);
 }
 
 void vlapic_eoi(struct vlapic *l)
 {
-    unsigned vec = l->isr_top;
+    unsigned vec;
     int top;
 
+    vlapic_from_page(l);
+    vec = l->isr_top;
     l->stats.eois++;
     if (!vec)
         return; /* nothing in service: hardware ignores it as well */
@@ -177,6 +243,7 @@ void vlapic_destroy(struct vlapic *l)
 
 void vlapic_reset_init(struct vlapic *l)
 {
+    vlapic_from_page(l);
     vlapic_timer_stop(l);
     for (unsigned i = 0; i < 8; i++) {
         __atomic_store_n(&l->irr[i], 0, __ATOMIC_SEQ_CST);

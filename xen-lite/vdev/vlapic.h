@@ -7,6 +7,9 @@
  * Locking: none.  Registers belong to whoever runs the vCPU (or holds it descheduled).  Any CPU may
  * set bits in irr and tmr (atomic) and reads ldr, dfr, svr and apic_base to match destinations; a
  * destination that changes at the same moment matches the old or the new value, as on a real bus.
+ *
+ * Where the CPU can, it keeps a part of the registers itself, in a page (vlapic_page.c): then what
+ * is in service and the task priority are there, and irr holds what has not reached the page yet.
  */
 #ifndef XL_VDEV_VLAPIC_H
 #define XL_VDEV_VLAPIC_H
@@ -62,6 +65,7 @@ struct vlapic {
     struct vapic_bus *bus;
     uint32_t index; /* vCPU number */
     struct ir_post *post; /* the vCPU's descriptor for posted interrupts; NULL: there are none */
+    bool page_posts;      /* while there is a page, the CPU takes from there to the page */
 
     /*
      * Non-zero: irr may hold something to deliver.  Set after irr by whoever raises an interrupt,
@@ -75,7 +79,9 @@ struct vlapic {
     uint32_t tmr[8]; /* atomic; set: the vector's last interrupt was level triggered */
     uint32_t isr[8];
     uint8_t isr_top; /* highest vector in isr, 0 for none */
-    uint8_t tpr;
+    uint8_t tpr;     /* while there is a page: as it was at the last exit */
+    uint32_t *page;  /* the CPU keeps isr, tpr and what was requested here; NULL: nobody but us does.
+                        Changed by whoever the registers belong to */
 
     uint64_t apic_base;
     uint32_t ldr, dfr, svr; /* ldr as in the register of the current mode */
@@ -124,6 +130,12 @@ void vcpu_lapic_enabled(struct vcpu *v);
  * `pending`.
  */
 void vcpu_kick(struct vcpu *v);
+/* The same, and if the vCPU is in guest mode its CPU takes what was posted, if it can without an exit. */
+void vcpu_tell_posted(struct vcpu *v);
+/* Puts a request into the vCPU's descriptor. 0: it was there already; 1: its CPU is told by somebody else; 2: it is to be told. */
+int vcpu_post(struct vcpu *v, uint8_t vec);
+/* What the descriptor has goes to vlapic_accept_posted(). Nobody is kicked: for whoever the vCPU's registers belong to. */
+void vcpu_take_posted(struct vcpu *v);
 
 /* ---- life cycle ---- */
 
@@ -160,7 +172,7 @@ int vlapic_next_irq_slow(struct vlapic *l);
  */
 static inline int vlapic_next_irq(struct vlapic *l)
 {
-    if (likely(!READ_ONCE(l->pending)))
+    if (likely(!READ_ONCE(l->pending) && !l->page))
         return -1;
     return vlapic_next_irq_slow(l);
 }
@@ -196,6 +208,31 @@ static inline void vlapic_set_cr8(struct vlapic *l, uint8_t cr8)
 /* Ends the highest interrupt in service; a level-triggered one is told to the IO-APICs. */
 void vlapic_eoi(struct vlapic *l);
 
+/* ---- registers in a page that the CPU keeps (vlapic_page.c); whoever runs the vCPU ---- */
+
+/* In this mode it could: x2APIC, enabled by software. */
+bool vlapic_page_possible(const struct vlapic *l);
+/*
+ * From now on the registers are in `page`, 4 KiB that are this vCPU's until vlapic_from_page(). posts: in guest mode the CPU
+ * takes posted requests. Sets `pending`.
+ */
+void vlapic_to_page(struct vlapic *l, uint32_t *page, bool posts);
+/* They come back, and `pending` is set; nothing if they are here. Also for whoever holds the vCPU descheduled. */
+void vlapic_from_page(struct vlapic *l);
+/* Puts what was requested into the page and clears `pending`; the highest vector requested, 0 for none. */
+uint8_t vlapic_page_requests(struct vlapic *l);
+/* The highest vector in service, 0 for none. */
+uint8_t vlapic_page_in_service(const struct vlapic *l);
+/* The CPU has ended `vec`, which may have been level triggered: then the IO-APICs are told. */
+void vlapic_page_eoi(struct vlapic *l, uint8_t vec);
+/* The guest has written to the register at `offset` of the page, which did not take effect. -1: none that can be. */
+int vlapic_page_written(struct vlapic *l, uint32_t offset);
+/* Vectors whose last interrupt was level triggered: the EOI concerns others. i: 0..3, 64 vectors each. */
+static inline uint64_t vlapic_level_vectors(const struct vlapic *l, unsigned i)
+{
+    return READ_ONCE(l->tmr[2 * i]) | (uint64_t)READ_ONCE(l->tmr[2 * i + 1]) << 32;
+}
+
 /* ---- raising interrupts, from any CPU ---- */
 
 /*
@@ -204,6 +241,11 @@ void vlapic_eoi(struct vlapic *l);
  * happened.
  */
 int vlapic_set_irq(struct vlapic *l, uint8_t vec, bool level);
+/*
+ * Posted requests, a bit a vector, that have been taken from the descriptor. Sets `pending`, kicks nobody. False: none was
+ * accepted newly.
+ */
+bool vlapic_accept_posted(struct vlapic *l, const uint64_t vectors[4]);
 /* A local source fires: what happens is as its entry of the local vector table says. */
 void vlapic_local_signal(struct vlapic *l, enum vlapic_lvt which);
 

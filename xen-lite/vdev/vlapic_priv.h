@@ -68,11 +68,19 @@ static inline int vec_highest(const uint32_t *map)
     return -1;
 }
 
+/* Words of a register in a page: each has 16 bytes. */
+#define VLAPIC_REG_WORDS 4
+
 /* Processor priority: the higher of task priority and what is in service (SDM vol. 3, 11.8.3.1). */
 static inline uint8_t vlapic_ppr(const struct vlapic *l)
 {
-    uint8_t tpr = READ_ONCE(l->tpr), isr = READ_ONCE(l->isr_top);
+    const uint32_t *page = READ_ONCE(l->page);
+    uint8_t tpr, isr;
 
+    if (unlikely(page))
+        return (uint8_t)READ_ONCE(page[REG_PPR * VLAPIC_REG_WORDS]);
+    tpr = READ_ONCE(l->tpr);
+    isr = READ_ONCE(l->isr_top);
     return tpr >> 4 >= isr >> 4 ? tpr : isr & 0xf0;
 }
 
@@ -82,6 +90,14 @@ void vlapic_error(struct vlapic *l, uint32_t esr_bit);
 /* vlapic_regs.c: by register number, in either mode; values to write are checked or cut by the caller as its mode demands. */
 uint32_t vlapic_reg_read(const struct vlapic *l, unsigned reg);
 void vlapic_reg_write(struct vlapic *l, unsigned reg, uint32_t val);
+
+void vlapic_self_ipi(struct vlapic *l, uint8_t vec);
+
+/* vlapic_page.c */
+/* After a write to a register of which the page has a copy: brings the copies up to date. */
+void vlapic_page_refresh(struct vlapic *l);
+/* The highest vector in one of the page's sets, REG_ISR or REG_IRR; -1 if it is empty. */
+int vlapic_page_highest(const uint32_t *page, unsigned reg);
 
 /* vlapic_timer.c */
 void vlapic_timer_init(struct vlapic *l);

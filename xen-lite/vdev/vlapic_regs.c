@@ -19,6 +19,18 @@ static const uint32_t lvt_bits[VLAPIC_NR_LVT] = {
 
 /* ---- registers by number, common to both modes ---- */
 
+static uint32_t read_isr(const struct vlapic *l, unsigned i)
+{
+    return l->page ? READ_ONCE(l->page[(REG_ISR + i) * VLAPIC_REG_WORDS]) : l->isr[i];
+}
+
+static uint32_t read_irr(const struct vlapic *l, unsigned i)
+{
+    uint32_t irr = READ_ONCE(l->irr[i]);
+
+    return l->page ? irr | READ_ONCE(l->page[(REG_IRR + i) * VLAPIC_REG_WORDS]) : irr;
+}
+
 uint32_t vlapic_reg_read(const struct vlapic *l, unsigned reg)
 {
     switch (reg) {
@@ -37,11 +49,11 @@ uint32_t vlapic_reg_read(const struct vlapic *l, unsigned reg)
     case REG_SVR:
         return l->svr;
     case REG_ISR ... REG_ISR + 7:
-        return l->isr[reg - REG_ISR];
+        return read_isr(l, reg - REG_ISR);
     case REG_TMR ... REG_TMR + 7:
         return READ_ONCE(l->tmr[reg - REG_TMR]);
     case REG_IRR ... REG_IRR + 7:
-        return READ_ONCE(l->irr[reg - REG_IRR]);
+        return read_irr(l, reg - REG_IRR);
     case REG_ESR:
         return l->esr;
     case REG_ICR:
@@ -61,14 +73,26 @@ uint32_t vlapic_reg_read(const struct vlapic *l, unsigned reg)
     }
 }
 
+/* The next entry is to find out whether the CPU keeps the registers from now on. */
+static void may_be_kept(struct vlapic *l)
+{
+    if (vlapic_page_possible(l))
+        WRITE_ONCE(l->pending, 1);
+}
+
 static void write_svr(struct vlapic *l, uint32_t val)
 {
     bool was_enabled = l->svr & SVR_ENABLE;
 
+    /* Off, it refuses what the CPU would still accept. */
+    if (!(val & SVR_ENABLE))
+        vlapic_from_page(l);
     WRITE_ONCE(l->svr, val & 0x1ff);
     if (val & SVR_ENABLE) {
-        if (!was_enabled)
+        if (!was_enabled) {
+            may_be_kept(l);
             vcpu_lapic_enabled(l->vcpu);
+        }
         return;
     }
     /* Disabled by software: all local vectors are masked, and stay so when it is enabled again
@@ -164,6 +188,7 @@ static int write_apic_base(struct vlapic *l, uint64_t val)
         WRITE_ONCE(l->ldr, vlapic_id(l) >> 4 << 16 | 1u << (vlapic_id(l) & 15));
         WRITE_ONCE(l->dfr, ~0u);
         WRITE_ONCE(l->apic_base, val);
+        may_be_kept(l);
         return 0;
     default:
         return -EINVAL;
@@ -244,6 +269,12 @@ int vlapic_msr_read(struct vlapic *l, uint32_t msr, uint64_t *val)
     return 0;
 }
 
+/* As an ICR write with destination shorthand "self" (SDM 11.12.11). */
+void vlapic_self_ipi(struct vlapic *l, uint8_t vec)
+{
+    vapic_send_ipi(l, 1u << 18 | vec);
+}
+
 int vlapic_msr_write(struct vlapic *l, uint32_t msr, uint64_t val)
 {
     unsigned reg = msr - VLAPIC_MSR_X2APIC;
@@ -255,13 +286,16 @@ int vlapic_msr_write(struct vlapic *l, uint32_t msr, uint64_t val)
     if (!vlapic_is_x2apic(l) || msr < VLAPIC_MSR_X2APIC || !x2_writable(reg, &bits) ||
         (val & ~bits))
         return -EINVAL;
-    if (reg == REG_ICR)
+    if (reg == REG_ICR) {
         write_icr(l, val);
-    else if (reg == REG_SELF_IPI)
-        /* As an ICR write with destination shorthand "self" (SDM 11.12.11). */
-        vapic_send_ipi(l, 1u << 18 | val);
+        return 0;
+    }
+    if (reg == REG_SELF_IPI)
+        vlapic_self_ipi(l, (uint8_t)val);
     else
         vlapic_reg_write(l, reg, (uint32_t)val);
+    if (unlikely(l->page))
+        vlapic_page_refresh(l);
     return 0;
 }
 

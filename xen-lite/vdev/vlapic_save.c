@@ -68,6 +68,7 @@ int vlapic_check_regs(const struct hvm_hw_lapic_regs *regs)
 /* Only the mode: what belongs to the registers comes with them. */
 void vlapic_load(struct vlapic *l, const struct hvm_hw_lapic *hw)
 {
+    vlapic_from_page(l);
     WRITE_ONCE(l->apic_base, hw->apic_base_msr);
 }
 
@@ -88,6 +89,7 @@ static void load_vectors(struct vlapic *l, const struct hvm_hw_lapic_regs *regs)
 
 void vlapic_load_regs(struct vlapic *l, const struct hvm_hw_lapic_regs *regs)
 {
+    vlapic_from_page(l);
     vlapic_timer_stop(l);
     vlapic_reg_write(l, REG_TPR, get(regs, REG_TPR));
     if (!vlapic_is_x2apic(l)) { /* else it follows from the id */

@@ -159,6 +159,35 @@ static const char *decide(struct vmx_caps *caps, const struct control_rule *r)
     return NULL;
 }
 
+static bool may(uint64_t cap, uint64_t bits)
+{
+    return !(bits & ~(cap >> 32));
+}
+
+void vmx_caps_no_posting(struct vmx_caps *caps)
+{
+    caps->ctl.apic_pin = 0;
+    caps->ctl.exit &= ~(uint64_t)EXIT_CTL_ACK_IRQ;
+}
+
+void vmx_caps_emulate_apic(struct vmx_caps *caps)
+{
+    vmx_caps_no_posting(caps);
+    caps->ctl.apic_proc2 = 0;
+}
+
+/* What one control needs of others: SDM 27.2.1.1. */
+static void decide_apic(struct vmx_caps *caps)
+{
+    if (!(caps->ctl.proc & PROC_TPR_SHADOW) || !may(caps->proc2, PROC2_APIC))
+        return;
+    caps->ctl.apic_proc2 = PROC2_APIC;
+    if (!may(caps->pin, PIN_POSTED) || !may(caps->exit, EXIT_CTL_ACK_IRQ))
+        return;
+    caps->ctl.apic_pin = PIN_POSTED;
+    caps->ctl.exit |= EXIT_CTL_ACK_IRQ;
+}
+
 static const char *read_controls(struct vmx_caps *caps, bool true_ctls,
                                  int (*read)(uint32_t msr, uint64_t *val))
 {
@@ -238,6 +267,7 @@ const char *vmx_caps_probe(struct vmx_caps *caps, int (*read)(uint32_t msr, uint
             return lacks("TPR shadow nor CR8 exiting");
         caps->ctl.proc |= PROC_CR8_LOAD | PROC_CR8_STORE;
     }
+    decide_apic(caps);
     return check_fixed(caps);
 }
 

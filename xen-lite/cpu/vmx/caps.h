@@ -33,6 +33,7 @@
 #define PIN_EXTERNAL BIT(0)
 #define PIN_NMI BIT(3)
 #define PIN_VIRTUAL_NMI BIT(5)
+#define PIN_POSTED BIT(7)
 /* Primary processor-based controls (SDM table 25-6). */
 #define PROC_IRQ_WINDOW BIT(2)
 #define PROC_TSC_OFFSET BIT(3)
@@ -122,10 +123,17 @@
 /* CR4 bits whose state is switched or that need none: VME to OSXMMEXCPT, UMIP, FSGSBASE, PCIDE, OSXSAVE, SMEP, SMAP, PKE. */
 #define CR4_GUEST_BITS (GENMASK(10, 0) | BIT(11) | BIT(16) | BIT(17) | BIT(18) | GENMASK(22, 20))
 
-/* What the VMCS's control fields hold. The entry controls' mode bit is the guest's. */
+/* With which the CPU keeps a guest's local APIC in x2APIC mode: all or none are used. */
+#define PROC2_APIC (PROC2_X2APIC | PROC2_APIC_REGISTERS | PROC2_VIRTUAL_INTR)
+
+/*
+ * What the VMCS's control fields hold. The entry controls' mode bit is the guest's. While the CPU keeps the guest's local
+ * APIC, `apic_proc2` and `apic_pin` are set as well; both 0: it never does.
+ */
 struct vmx_controls {
     uint64_t pin, proc, proc2, exit, entry;
     uint64_t cr4_mask;
+    uint64_t apic_proc2, apic_pin;
 };
 
 struct vmx_caps {
@@ -142,6 +150,10 @@ struct vmx_caps {
  * what is missing, in words, valid until the next call.
  */
 const char *vmx_caps_probe(struct vmx_caps *caps, int (*read)(uint32_t msr, uint64_t *val));
+
+/* Takes from the decision that the CPU keeps guests' local APICs, or only that it takes what is posted by itself. */
+void vmx_caps_emulate_apic(struct vmx_caps *caps);
+void vmx_caps_no_posting(struct vmx_caps *caps);
 
 /* The EPT pointer for a table of four levels at `root`. */
 uint64_t vmx_eptp(const struct vmx_caps *caps, uint64_t root);

@@ -82,7 +82,8 @@ static void check_execution(struct check *k)
          "27.2.1.1: the MSR bitmap is a page in the address width");
     rule(k, implies(k->proc & PROC_TPR_SHADOW, page_ok(k, VMCS_VIRTUAL_APIC)),
          "27.2.1.1: the virtual-APIC page is a page in the address width");
-    rule(k, implies(k->proc & PROC_TPR_SHADOW, vmcs_read(VMCS_TPR_THRESHOLD) <= 15),
+    rule(k, implies((k->proc & PROC_TPR_SHADOW) && !(k->proc2 & PROC2_VIRTUAL_INTR),
+                    vmcs_read(VMCS_TPR_THRESHOLD) <= 15),
          "27.2.1.1: bits 31:4 of the TPR threshold are 0");
     rule(k, implies(!(k->pin & PIN_NMI), !(k->pin & PIN_VIRTUAL_NMI)),
          "27.2.1.1: virtual NMIs need NMI exiting");
@@ -91,6 +92,24 @@ static void check_execution(struct check *k)
     rule(k, implies(k->proc2 & PROC2_VPID, vmcs_read(VMCS_VPID) != 0), "27.2.1.1: the VPID is not 0");
     rule(k, implies(k->unrestricted, k->proc2 & PROC2_EPT),
          "27.2.1.1: unrestricted guest needs EPT");
+}
+
+static void check_apic(struct check *k)
+{
+    rule(k, implies(k->proc2 & PROC2_APIC, k->proc & PROC_TPR_SHADOW),
+         "27.2.1.1: APIC-register, x2APIC and interrupt virtualisation need the TPR shadow");
+    rule(k, implies(k->proc2 & PROC2_X2APIC, !(k->proc2 & PROC2_APIC_ACCESSES)),
+         "27.2.1.1: x2APIC mode and APIC accesses are not both virtualised");
+    rule(k, implies(k->proc2 & PROC2_VIRTUAL_INTR, k->pin & PIN_EXTERNAL),
+         "27.2.1.1: virtual-interrupt delivery needs external-interrupt exiting");
+    if (!(k->pin & PIN_POSTED))
+        return;
+    rule(k, (k->proc2 & PROC2_VIRTUAL_INTR) && (k->exit & EXIT_CTL_ACK_IRQ),
+         "27.2.1.1: posted interrupts need virtual-interrupt delivery and acknowledgement on exit");
+    rule(k, vmcs_read(VMCS_POSTED_VECTOR) <= 255,
+         "27.2.1.1: bits 15:8 of the notification vector are 0");
+    rule(k, !(vmcs_read(VMCS_POSTED_DESCRIPTOR) & (k->addr_mask | 63)),
+         "27.2.1.1: the posted-interrupt descriptor is on a boundary of 64 bytes in the address width");
 }
 
 static void check_eptp(struct check *k)
@@ -406,6 +425,7 @@ void vmx_check_entry(const struct vmx_caps *caps, unsigned addr_bits, struct vmx
     k.unrestricted = k.proc2 & PROC2_UNRESTRICTED;
     check_control_words(&k);
     check_execution(&k);
+    check_apic(&k);
     check_eptp(&k);
     check_event(&k);
     check_host(&k);

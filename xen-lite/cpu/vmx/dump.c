@@ -63,12 +63,23 @@ static void print_controls(uint16_t field, uint32_t val)
         pr_info("    %s", text);
 }
 
+/* Fields of features that are not used may not be there. */
+static bool exists(const struct vmcs_field *f)
+{
+    if (f->enc == VMCS_POSTED_VECTOR || f->enc == VMCS_POSTED_DESCRIPTOR)
+        return vmx_caps.ctl.apic_pin;
+    return f->by != BY_APIC || vmx_caps.ctl.apic_proc2;
+}
+
 void vmx_dump_vmcs(void)
 {
     for (unsigned i = 0; i < vmcs_table_size; i++) {
         const struct vmcs_field *f = &vmcs_table[i];
-        uint64_t val = vmcs_read(f->enc);
+        uint64_t val;
 
+        if (!exists(f))
+            continue;
+        val = vmcs_read(f->enc);
         pr_info("  %04x %-34s %016lx", f->enc, f->name, val);
         if (f->by == BY_CAPS)
             print_controls(f->enc, (uint32_t)val);
@@ -129,4 +140,7 @@ void vmx_dump(const struct cpu_vcpu *c)
             s->exit_reason, vmcs_read(VMCS_EXIT_QUALIFICATION), vmcs_read(VMCS_GUEST_PHYSICAL),
             vmcs_read(VMCS_EXIT_INTR), vmcs_read(VMCS_IDT_VECTORING),
             vmcs_read(VMCS_GUEST_INTERRUPTIBILITY), s->addr.vpid);
+    if (s->keeps_apic)
+        pr_info("  the CPU keeps the local APIC: interrupt status %#lx, task priority %#x",
+                vmcs_read(VMCS_GUEST_INTR_STATUS), s->vapic[VAPIC_TPR]);
 }

@@ -5,8 +5,10 @@
 #include "cpu/vmx/vmx.h"
 
 #include "cpu/exit.h"
+#include "cpu/vmx/apic.h"
 #include "cpu/x86.h"
 #include "domain/domain.h"
+#include "irq/irq.h"
 #include "vdev/vlapic.h"
 
 typedef void (*exit_fn)(struct cpu_vcpu *c);
@@ -31,11 +33,13 @@ INSN_EXIT(on_rdmsr, exit_rdmsr)
 INSN_EXIT(on_wrmsr, exit_wrmsr)
 INSN_EXIT(on_cache_flush, exit_cache_flush)
 
-/* The interrupt waits at the local APIC until it is let in. */
+/* The interrupt waits at the local APIC until it is let in, unless the exit has taken it from there already. */
 static void on_external(struct cpu_vcpu *c)
 {
-    (void)c;
-    irq_window();
+    if (vmx_of(c)->ctl.exit & EXIT_CTL_ACK_IRQ)
+        irq_dispatch((uint8_t)vmcs_read(VMCS_EXIT_INTR));
+    else
+        irq_window();
 }
 
 /* Nothing to do but to enter again: the loop looks at what is due. */
@@ -209,12 +213,14 @@ static const exit_fn exit_table[EXIT_TABLE_SIZE] = {
     [EXIT_PAUSE] = on_pause,
     [EXIT_MC_AT_ENTRY] = on_machine_check,
     [EXIT_TPR] = on_nothing,
+    [EXIT_EOI] = vmx_exit_eoi,
     [EXIT_EPT_VIOLATION] = on_ept_violation,
     [EXIT_EPT_MISCONFIG] = on_ept_misconfig,
     [EXIT_INVEPT] = exit_undefined,
     [EXIT_INVVPID] = exit_undefined,
     [EXIT_WBINVD] = on_cache_flush,
     [EXIT_XSETBV] = on_xsetbv,
+    [EXIT_APIC_WRITE] = vmx_exit_apic_write,
     [EXIT_VMFUNC] = exit_undefined,
 };
 

@@ -11,7 +11,9 @@
 enum vmcs_enc {
     /* B.1: 16 bits; control, guest, host */
     VMCS_VPID = 0x0000,
+    VMCS_POSTED_VECTOR = 0x0002,
     VMCS_GUEST_ES_SEL = 0x0800, /* then CS SS DS FS GS LDTR TR */
+    VMCS_GUEST_INTR_STATUS = 0x0810,
     VMCS_HOST_ES_SEL = 0x0c00,
     VMCS_HOST_CS_SEL = 0x0c02,
     VMCS_HOST_SS_SEL = 0x0c04,
@@ -28,7 +30,9 @@ enum vmcs_enc {
     VMCS_ENTRY_MSR_LOAD = 0x200a,
     VMCS_TSC_OFFSET = 0x2010,
     VMCS_VIRTUAL_APIC = 0x2012,
+    VMCS_POSTED_DESCRIPTOR = 0x2016,
     VMCS_EPTP = 0x201a,
+    VMCS_EOI_EXIT0 = 0x201c, /* four */
     VMCS_GUEST_PHYSICAL = 0x2400,
     VMCS_LINK_POINTER = 0x2800,
     VMCS_GUEST_DEBUGCTL = 0x2802,
@@ -144,6 +148,8 @@ extern uint16_t vmcs_slot_field[NR_GUEST_SLOTS];
 /* Addresses and numbers that belong to one vCPU or its domain. */
 struct vmx_addresses {
     uint64_t vpid, io_bitmap_a, io_bitmap_b, msr_bitmap, virtual_apic, eptp;
+    uint64_t posted_vector, posted_descriptor;
+    uint64_t apic_bitmap; /* in msr_bitmap's place while the CPU keeps the local APIC */
 };
 
 /* What an exit loads (SDM 25.5): the CPU's own values. */
@@ -161,6 +167,7 @@ enum vmcs_setter {
     BY_HOST,      /* when the vCPU comes to a CPU, member of struct vmx_host */
     BY_GUEST,     /* guest state: slot `value` */
     BY_ENTRY,     /* by the code around VM entry, or when it changes */
+    BY_APIC,      /* likewise; where the CPU can keep a guest's local APIC */
     BY_CPU,       /* by exits; read-only */
 };
 

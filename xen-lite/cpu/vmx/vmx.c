@@ -6,10 +6,14 @@
 #include "cpu/vmx/vmx.h"
 
 #include "boot/asm_defs.h"
+#include "boot/cmdline.h"
 #include "boot/exception.h"
 #include "cpu/cpuid.h"
+#include "cpu/vmx/apic.h"
 #include "cpu/x86.h"
 #include "domain/domain.h"
+#include "iommu/post.h"
+#include "irq/irq.h"
 #include "lib/assert.h"
 #include "lib/errno.h"
 #include "lib/leave_out.h"
@@ -31,8 +35,23 @@ struct vmx_cpu vmx_cpus[MAX_CPUS];
 int vmx_run(uint64_t *gpr, uint64_t *host_rsp, bool launched);
 extern const char vmx_exit_point[];
 
+/* From the command line: what is not to be used although CPUs have it. */
+static bool emulate_apic, no_posting;
+
+static const char *read_caps(struct vmx_caps *caps)
+{
+    const char *why = vmx_caps_probe(caps, rdmsr_safe);
+
+    if (!why && emulate_apic)
+        vmx_caps_emulate_apic(caps);
+    if (!why && no_posting)
+        vmx_caps_no_posting(caps);
+    return why;
+}
+
 static const char *vmx_probe(void)
 {
+    const char *why;
     uint32_t a, b, c, d;
     uint64_t control = 0;
 
@@ -45,7 +64,12 @@ static const char *vmx_probe(void)
     /* Entries' bits 5:3 mean other things to EPT than to nested paging. */
     p2m_set_nested_paging(false);
     vmcs_table_init();
-    return vmx_caps_probe(&vmx_caps, rdmsr_safe);
+    emulate_apic = cmdline_list_has("apicv", "off");
+    no_posting = cmdline_list_has("apicv", "no-posted");
+    why = read_caps(&vmx_caps);
+    if (!why)
+        pr_info("cpu: guests' local APICs: %s%s", vmx_apic_summary(&vmx_caps), emulate_apic ? " (apicv=off)" : "");
+    return why;
 }
 
 static unsigned vmx_page_order(void)
@@ -121,7 +145,7 @@ static void read_host(struct vmx_host *h)
 static bool same_as_boot_cpu(void)
 {
     struct vmx_caps mine;
-    const char *why = vmx_caps_probe(&mine, rdmsr_safe);
+    const char *why = read_caps(&mine);
 
     if (!why && mine.revision == vmx_caps.revision && mine.ept_vpid == vmx_caps.ept_vpid &&
         !memcmp(&mine.ctl, &vmx_caps.ctl, sizeof(mine.ctl)))
@@ -176,6 +200,29 @@ static void vmx_cpu_exit(void)
 
 /* ---- domains and vCPUs ---- */
 
+static void *page_alloc(void)
+{
+    uint64_t mfn = frame_alloc(0, OWNER_XEN, FRAME_ZERO);
+
+    return mfn == INVALID_MFN ? NULL : mfn_to_virt(mfn);
+}
+
+static void page_free(void *page)
+{
+    if (page)
+        frame_free(virt_to_mfn(page), 0);
+}
+
+static void vmx_domain_destroy(struct cpu_domain *cd)
+{
+    struct vmx_domain *vd = cd->backend;
+
+    page_free(vd->msr_bitmap);
+    page_free(vd->apic_bitmap);
+    xfree(vd);
+    cd->backend = NULL;
+}
+
 static int vmx_domain_init(struct cpu_domain *cd)
 {
     static const uint32_t free_msrs[] = {
@@ -183,29 +230,25 @@ static int vmx_domain_init(struct cpu_domain *cd)
         MSR_GS_BASE,   MSR_KERNEL_GS_BASE, 0x174,     0x175,      0x176, /* SYSENTER_* */
     };
     struct vmx_domain *vd = xzalloc(sizeof(*vd));
-    uint64_t mfn = frame_alloc(0, OWNER_XEN, 0);
 
-    if (!vd || mfn == INVALID_MFN) {
-        xfree(vd);
-        if (mfn != INVALID_MFN)
-            frame_free(mfn, 0);
+    if (!vd)
+        return -ENOMEM;
+    cd->backend = vd;
+    vd->msr_bitmap = page_alloc();
+    if (vmx_caps.ctl.apic_proc2)
+        vd->apic_bitmap = page_alloc();
+    if (!vd->msr_bitmap || (!vd->apic_bitmap && vmx_caps.ctl.apic_proc2)) {
+        vmx_domain_destroy(cd);
         return -ENOMEM;
     }
-    vd->msr_bitmap = mfn_to_virt(mfn);
     memset(vd->msr_bitmap, 0xff, VMX_MSRBM_SIZE);
     for (unsigned i = 0; i < ARRAY_SIZE(free_msrs); i++)
         vmx_msrbm_allow(vd->msr_bitmap, free_msrs[i], true, true);
-    cd->backend = vd;
+    if (vd->apic_bitmap) {
+        memcpy(vd->apic_bitmap, vd->msr_bitmap, VMX_MSRBM_SIZE);
+        vmx_apic_open_msrs(vd->apic_bitmap);
+    }
     return 0;
-}
-
-static void vmx_domain_destroy(struct cpu_domain *cd)
-{
-    struct vmx_domain *vd = cd->backend;
-
-    frame_free(virt_to_mfn(vd->msr_bitmap), 0);
-    xfree(vd);
-    cd->backend = NULL;
 }
 
 static void vmx_vcpu_destroy(struct cpu_vcpu *c)
@@ -213,18 +256,21 @@ static void vmx_vcpu_destroy(struct cpu_vcpu *c)
     struct vmx_vcpu *s = vmx_of(c);
 
     vmx_vpid_free((uint16_t)s->addr.vpid);
-    if (s->vmcs)
-        frame_free(virt_to_mfn(s->vmcs), 0);
-    if (s->vapic)
-        frame_free(virt_to_mfn(s->vapic), 0);
+    c->v->vlapic.page = NULL; /* nobody asks any more */
+    page_free(s->vmcs);
+    page_free(s->vapic);
     xfree(s);
     c->backend = NULL;
+}
+
+static bool vmx_takes_posted(void)
+{
+    return vmx_caps.ctl.apic_pin;
 }
 
 static int vmx_vcpu_init(struct cpu_vcpu *c)
 {
     struct vmx_vcpu *s = xzalloc(sizeof(*s));
-    uint64_t vapic = INVALID_MFN;
 
     if (!s)
         return -ENOMEM;
@@ -233,10 +279,8 @@ static int vmx_vcpu_init(struct cpu_vcpu *c)
     s->dom = c->cd->backend;
     s->ctl = vmx_caps.ctl;
     s->vmcs = region_alloc();
-    if (s->ctl.proc & PROC_TPR_SHADOW) {
-        vapic = frame_alloc(0, OWNER_XEN, FRAME_ZERO);
-        s->vapic = vapic == INVALID_MFN ? NULL : mfn_to_virt(vapic);
-    }
+    if (s->ctl.proc & PROC_TPR_SHADOW)
+        s->vapic = page_alloc();
     if (!s->vmcs || (!s->vapic && (s->ctl.proc & PROC_TPR_SHADOW))) {
         vmx_vcpu_destroy(c);
         return -ENOMEM;
@@ -246,9 +290,16 @@ static int vmx_vcpu_init(struct cpu_vcpu *c)
         .io_bitmap_a = virt_to_phys(c->cd->io_bitmap),
         .io_bitmap_b = virt_to_phys(c->cd->io_bitmap) + PAGE_SIZE,
         .msr_bitmap = virt_to_phys(s->dom->msr_bitmap),
+        .apic_bitmap = s->dom->apic_bitmap ? virt_to_phys(s->dom->apic_bitmap) : 0,
         .virtual_apic = s->vapic ? virt_to_phys(s->vapic) : 0,
         .eptp = vmx_eptp(&vmx_caps, p2m_root(c->p2m, P2M_LEVELS) << PAGE_SHIFT),
     };
+    if (vmx_takes_posted() && c->v->vlapic.post) {
+        s->addr.posted_vector = VECTOR_POSTED;
+        s->addr.posted_descriptor = ir_post_address(c->v->vlapic.post);
+    } else {
+        s->ctl.apic_pin = 0;
+    }
     if (!s->addr.vpid)
         s->ctl.proc2 &= ~(uint64_t)PROC2_VPID;
     return 0;
@@ -266,6 +317,8 @@ static void write_constant_part(struct vmx_vcpu *s)
     vmcs_write_set(BY_VCPU, &s->addr);
     if (s->vapic)
         vmcs_write(VMCS_TPR_THRESHOLD, 0);
+    if (s->ctl.apic_proc2)
+        vmcs_write_set(BY_APIC, NULL);
     s->tpr_threshold = 0;
     s->proc_ctl_vmcs = (uint32_t)s->ctl.proc;
     s->built = true;
@@ -324,21 +377,6 @@ static void vmx_set_tsc_offset(struct cpu_vcpu *c, uint64_t offset)
 
 /* ---- entry ---- */
 
-/*
- * CR8 is the virtual-APIC page's TPR. While something waits that the priority may hold back, any lowering of CR8 exits
- * (SDM 27.7.7: the threshold must not be above the priority).
- */
-static inline void set_task_priority(struct cpu_vcpu *c, struct vmx_vcpu *s)
-{
-    uint32_t threshold = unlikely(READ_ONCE(c->v->vlapic.pending)) ? c->cr8 : 0;
-
-    s->vapic[VAPIC_TPR] = (uint8_t)(c->cr8 << 4);
-    if (unlikely(threshold != s->tpr_threshold)) {
-        vmcs_write(VMCS_TPR_THRESHOLD, threshold);
-        s->tpr_threshold = threshold;
-    }
-}
-
 /* The interrupt shadow as the common code left it; with it goes single-stepping that waits for its end. */
 static void set_shadow(struct cpu_vcpu *c, struct vmx_vcpu *s, uint64_t old)
 {
@@ -375,8 +413,7 @@ static inline void prepare(struct cpu_vcpu *c, struct vmx_vcpu *s)
         vmcs_write(VMCS_GUEST_RSP, c->regs.gpr[CPU_RSP]);
     if (unlikely(s->val[SLOT_RFLAGS] != c->regs.rflags))
         vmcs_write(VMCS_GUEST_RFLAGS, c->regs.rflags);
-    if (likely(s->vapic))
-        set_task_priority(c, s);
+    vmx_apic_enter(c, s);
     if (unlikely(s->attention))
         prepare_rest(c, s);
     if (unlikely(!s->launched) && !s->checked)
@@ -395,8 +432,7 @@ static inline void take_exit(struct cpu_vcpu *c, struct vmx_vcpu *s)
     c->regs.rflags = s->val[SLOT_RFLAGS] = vmcs_read(VMCS_GUEST_RFLAGS);
     s->val[SLOT_INTERRUPTIBILITY] = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
     c->shadow = s->val[SLOT_INTERRUPTIBILITY] & 3;
-    if (likely(s->vapic))
-        c->cr8 = s->vapic[VAPIC_TPR] >> 4;
+    vmx_apic_leave(c, s);
     s->injecting = false;
     info = (uint32_t)vmcs_read(VMCS_IDT_VECTORING);
     if (unlikely(info & INTR_VALID))
@@ -456,6 +492,8 @@ const struct cpu_backend vmx_backend = {
     .can_inject_nmi = vmx_can_inject_nmi,
     .request_irq_window = vmx_request_irq_window,
     .request_nmi_window = vmx_request_nmi_window,
+    .serve_apic = vmx_serve_apic,
+    .takes_posted = vmx_takes_posted,
     .flush_tlb = vmx_flush_tlb,
     .set_tsc_offset = vmx_set_tsc_offset,
     .dump = vmx_dump,

@@ -76,12 +76,14 @@
 #define EXIT_PAUSE 40
 #define EXIT_MC_AT_ENTRY 41
 #define EXIT_TPR 43
+#define EXIT_EOI 45
 #define EXIT_EPT_VIOLATION 48
 #define EXIT_EPT_MISCONFIG 49
 #define EXIT_INVEPT 50
 #define EXIT_INVVPID 53
 #define EXIT_WBINVD 54
 #define EXIT_XSETBV 55
+#define EXIT_APIC_WRITE 56
 #define EXIT_VMFUNC 59
 #define EXIT_TABLE_SIZE 60
 #define EXIT_REASON_MASK 0xffffu
@@ -108,8 +110,13 @@
 /* Of debug exceptions (SDM table 28-1): B0-B3, BD, BS as in DR6. */
 #define DBQ_DR6 (GENMASK(3, 0) | GENMASK(14, 13))
 
-/* The virtual-APIC page's only register here (SDM 30.1.1). */
+/* The virtual-APIC page's register that travels at each entry and exit (SDM 30.1.1). */
 #define VAPIC_TPR 0x80
+/* Guest interrupt status: the highest virtual interrupt requested, and in service (SDM 25.4.2). */
+#define INTR_STATUS(rvi, svi) ((uint64_t)(svi) << 8 | (rvi))
+#define INTR_STATUS_SVI(status) ((uint8_t)((status) >> 8))
+/* Exit qualification of APIC writes: the register's offset in the page (SDM 28.2.1). */
+#define APICQ_OFFSET(q) ((uint32_t)(q) & 0xfffu)
 
 /* MSR bitmap (SDM 25.6.9). */
 #define VMX_MSRBM_SIZE 4096u
@@ -117,6 +124,7 @@
 /* What the vCPUs of a domain share beside the bitmap. */
 struct vmx_domain {
     uint8_t *msr_bitmap;
+    uint8_t *apic_bitmap;         /* while the CPU keeps the local APIC; NULL: it never does */
     /* By CPU: the p2m generation up to which its EPT-derived translations are flushed. Written by that CPU only. */
     uint64_t ept_gen[MAX_CPUS];
 };
@@ -149,8 +157,10 @@ struct vmx_vcpu {
     uint32_t exit_reason;
     uint32_t proc_ctl, proc_ctl_vmcs; /* primary controls: as wanted, and as in the VMCS; windows come and go */
     uint32_t tpr_threshold;       /* as in the VMCS */
+    uint64_t eoi_exit[4];         /* the EOI-exit bitmap, as in the VMCS */
     uint32_t entry_fail;          /* VM-instruction error + 1 of a VM entry that failed early */
     bool loaded;
+    bool keeps_apic;              /* the VMCS tells the CPU to keep the local APIC */
     bool launched;
     bool built;                   /* the VMCS has its constant part */
     bool checked;                 /* the rules of VM entry were looked at once */

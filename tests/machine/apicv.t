@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Local APICs of guests that the CPU keeps, on the emulated Intel machine, whose CPUs can do it when asked to: with all of it,
+# without posted interrupts, and with what makes it incomplete.
+. "$(dirname -- "$0")/lib.sh"
+
+[ "$test_machine" = intel ] || skip_all 'for the Intel machine (XEN_LITE_TEST_MACHINE=intel)'
+[ -z "$hypervisor" ] || skip_all 'for xen-lite'
+full_form || skip_all 'takes minutes: full form only'
+
+cpu=qemu64,vendor=GenuineIntel,+vmx,vmx-strict-tlb=on,+pdpe1gb,+rdtscp,+rdrand
+kept=+vmx-apicv-x2apic,+vmx-apicv-register,+vmx-apicv-vid
+
+# Two processes that wake each other, on processors that others keep busy: each wake-up is an interrupt for one that runs.
+cat >"$tmp/script" <<'SCRIPT'
+xl dmesg | grep -i "local APICs\|broken\|VM entry"
+for cpu in 0 1; do taskset -c $cpu sh -c 'while :; do :; done' & busy="$busy $!"; done
+mkfifo /tmp/there /tmp/back
+count() { xl-lite traps | sed -n "s/^Exits of domain 0:.* wrmsr \([0-9]*\),.* other \([0-9]*\)$/$1: wrmsr \1 other \2/p"; awk '/HYP:/ { print "'$1': interrupts", $2 + $3 }' /proc/interrupts; }
+count before
+taskset -c 1 sh -c 'while read -r line; do echo "$line"; done </tmp/there >/tmp/back' &
+taskset -c 0 sh -c 'exec >/tmp/there </tmp/back; n=0; while [ $n -lt 500 ]; do echo $n; read -r line; n=$((n + 1)); done'; echo "pairs $?"
+count after
+kill $busy
+dmesg
+SCRIPT
+
+# field WHEN WHAT: a number of the script's.
+field() { sed -n "s/^$1: .*$2 \([0-9]*\).*/\1/p" <<<"$out"; }
+grown() { echo $(($(field after "$1") - $(field before "$1"))); }
+
+while read -r features args apics; do
+    vm --cpus 2 --hv-args "$args" --qemu-arg -cpu --qemu-arg "$cpu,$features" --script "$tmp/script" --
+    is "$status" 0 "$features $args: user land"
+    like "$out" "guests' local APICs: ${apics//[()]/.}\$" "local APICs: $apics"
+    unlike "$out" "$kernel_complaints|broken: SDM|VM entry failed" 'nobody complains'
+    like "$out" 'pairs 0' 'processes on two CPUs wake each other'
+    diag "$(grown interrupts) interrupts: $(grown wrmsr) writes of MSRs exit, $(grown other) others"
+    if [[ $apics == emulated* ]]; then
+        ok "the interrupts' ends exit" test "$(grown wrmsr)" -gt "$(grown interrupts)"
+    else
+        ok "the interrupts' ends do not exit" test "$(grown wrmsr)" -lt $(($(grown interrupts) / 4))
+    fi
+done <<LIST
+$kept,+vmx-posted-intr loglvl=info the CPU keeps those in x2APIC mode and takes posted interrupts
+$kept,+vmx-posted-intr apicv=no-posted the CPU keeps those in x2APIC mode
+$kept,+vmx-posted-intr apicv=off emulated (apicv=off)
++vmx-apicv-x2apic,+vmx-apicv-register loglvl=info emulated
+LIST
+done_testing
