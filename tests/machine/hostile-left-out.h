@@ -113,12 +113,13 @@ static int triggers_nmi(const struct call *c)
 
 static int takes_kernels_port(const struct call *c)
 {
-    const struct evtchn_close *e = readable(c->arg[1], sizeof(*e));
+    const struct evtchn_close *e = readable(c->arg[1], sizeof(*e)); /* and evtchn_unmask */
     const struct evtchn_reset *r = (const void *)e;
 
     if (!e)
         return 0;
-    if ((uint32_t)c->arg[0] == EVTCHNOP_close)
+    /* Linux keeps ports masked that it polls (spin locks), and has a BUG() behind them. */
+    if ((uint32_t)c->arg[0] == EVTCHNOP_close || (uint32_t)c->arg[0] == EVTCHNOP_unmask)
         return e->port < 32768 && (kernel_port[e->port / 8] >> e->port % 8 & 1);
     return (uint32_t)c->arg[0] == EVTCHNOP_reset && is_self(r->dom);
 }
