@@ -83,7 +83,9 @@ static void make_port(void)
     power = sim_cap(port, PCI_CAP_PM, 8);
     express = sim_cap(port, PCI_CAP_PCIE, 0x18); /* and more: it is the last one */
     put(port, express + PCI_EXP_FLAGS, 2, PCI_EXP_FLAGS_SLOT | PCIE_ROOT_PORT << 4 | 2);
+    writable(port, express + PCI_EXP_DEVCTL, 2, 0x7fff);
     writable(port, express + PCI_EXP_LNKCTL, 2, 0x0fdb);
+    writable(port, express + PCI_EXP_LNKCTL2, 2, 0xffff);
     writable(port, express + PCI_EXP_SLTCTL, 2, 0x17ff);
     writable(port, power + PCI_PM_CONTROL, 2, 0x0103);
     port->w1c[power + PCI_PM_CONTROL + 1] = PCI_PM_PME_STATUS >> 8;
@@ -134,7 +136,7 @@ struct change {
 
 static const struct change *changes(unsigned *nr)
 {
-    static struct change c[24];
+    static struct change c[32];
     const struct change list[] = {
         { &port, PCI_REG_COMMAND, 2, 0x0007, 0x0540, 0x0547 },
         { &port, PCI_REG_COMMAND, 2, 0x0007, 0x0003, 0x0007 },
@@ -163,7 +165,9 @@ static const struct change *changes(unsigned *nr)
     c[*nr + 2] = (struct change){ &port, power + PCI_PM_CONTROL, 2, 0, 0x0103, 0x0100 };
     c[*nr + 3] = (struct change){ &port, ACS + PCI_ACS_CONTROL, 2, 0x1d, 0x41, 0x5d };
     c[*nr + 4] = (struct change){ &port, DPC + PCI_DPC_CONTROL, 2, 0x01, 0x42, 0x02 };
-    *nr += 5;
+    c[*nr + 5] = (struct change){ &port, express + PCI_EXP_DEVCTL, 2, 0x0020, 0x0049, 0x0029 };
+    c[*nr + 6] = (struct change){ &port, express + PCI_EXP_LNKCTL2, 2, 0x0003, 0x0012, 0x0002 };
+    *nr += 7;
     return c;
 }
 

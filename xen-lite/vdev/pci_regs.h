@@ -90,10 +90,12 @@
 
 /* PCI Express capability. */
 #define PCI_EXP_FLAGS      2
+#define   PCI_EXP_FLAGS_VERSION 0x000f
 #define   PCI_EXP_FLAGS_SLOT 0x0100 /* there is a slot, and registers for it */
 #define PCI_EXP_DEVCAP     4
 #define   PCI_EXP_DEVCAP_FLR (1u << 28)
 #define PCI_EXP_DEVCTL     8
+#define   PCI_EXP_DEVCTL_PAYLOAD 0x00e0 /* largest that the port sends, and takes */
 #define   PCI_EXP_DEVCTL_FLR 0x8000
 #define PCI_EXP_DEVSTA     10
 #define   PCI_EXP_DEVSTA_PENDING 0x0020 /* transactions pending */
@@ -104,6 +106,7 @@
 #define   PCI_EXP_SLTCTL_INTERLOCK 0x0800 /* 1 lets go of the card, or holds it again */
 #define PCI_EXP_DEVCTL2    40
 #define PCI_EXP_LNKCTL2    48
+#define   PCI_EXP_LNKCTL2_COMPLIANCE 0x0010 /* the link goes down for a test pattern */
 
 /* Advanced Features (PCI ECN Advanced Capabilities for Conventional PCI). */
 #define PCI_AF_CAP         3

@@ -147,6 +147,9 @@ static int guard_link(struct vpci_dev *vd)
         pdev->pcie_type != PCI_TO_PCIE_BRIDGE)
         return 0;
     rc = guard(vd, cap + PCI_EXP_LNKCTL, 2, GUARD_SET, PCI_EXP_LNKCTL_DISABLE, "link-control");
+    if (!rc && (vpci_hw_read(vd, cap + PCI_EXP_FLAGS, 2) & PCI_EXP_FLAGS_VERSION) >= 2)
+        rc = guard(vd, cap + PCI_EXP_LNKCTL2, 2, GUARD_SET, PCI_EXP_LNKCTL2_COMPLIANCE,
+                   "link-control-2");
     if (!rc && (vpci_hw_read(vd, cap + PCI_EXP_FLAGS, 2) & PCI_EXP_FLAGS_SLOT))
         rc = guard(vd, cap + PCI_EXP_SLTCTL, 2, GUARD_SET,
                    PCI_EXP_SLTCTL_POWER_OFF | PCI_EXP_SLTCTL_INTERLOCK, "slot-control");
@@ -165,6 +168,10 @@ int vpci_bridge_init(struct vpci_dev *vd)
     if (pdev->header != PCI_HEADER_BRIDGE || !vd->vpci->policy->maps_bars)
         return 0;
     rc = guard_header(vd);
+    /* A packet that is larger than a port on its way takes is malformed, for both ends of the link (PCIe 5.0, 2.2.2). */
+    if (!rc && pdev->cap_pcie)
+        rc = guard(vd, pdev->cap_pcie + PCI_EXP_DEVCTL, 2, GUARD_ANY, PCI_EXP_DEVCTL_PAYLOAD,
+                   "device-control");
     if (!rc && pdev->cap_pcie)
         rc = guard_link(vd);
     /* In a sleeping state a bridge forwards nothing (PCI Bus Power Management 1.2, 4.7.1). Waking up is always possible. */
