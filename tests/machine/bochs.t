@@ -9,7 +9,7 @@ long_form || [ "$test_machine" = bochs ] || skip_all 'takes fifteen minutes: lon
 [ -z "$hypervisor" ] || skip_all 'for xen-lite'
 image=$("$src_dir/scripts/build-image")
 test_machine=bochs
-vm_timeout=900
+vm_timeout=1800
 
 "$tests_dir/guest-initrd" "$tmp/initrd" '
 case " $(cat /proc/cmdline) " in *" do=reboot "*) reboot -f; sleep 600 ;; esac' ||
