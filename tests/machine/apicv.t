@@ -11,7 +11,8 @@ full_form || skip_all 'takes minutes: full form only'
 cpu=qemu64,vendor=GenuineIntel,+vmx,vmx-strict-tlb=on,+pdpe1gb,+rdtscp,+rdrand
 kept=+vmx-apicv-x2apic,+vmx-apicv-register,+vmx-apicv-vid
 
-# Two processes that wake each other, on processors that others keep busy: each wake-up is an interrupt for one that runs.
+# Two processes that wake each other, on processors that others keep busy, and code that is patched, of which all processors are
+# told: interrupts for vCPUs that run.
 cat >"$tmp/script" <<'SCRIPT'
 xl dmesg | grep -i "local APICs\|broken\|VM entry"
 for cpu in 0 1; do taskset -c $cpu sh -c 'while :; do :; done' & busy="$busy $!"; done
@@ -20,6 +21,7 @@ count() { xl-lite traps | sed -n "s/^Exits of domain 0:.* wrmsr \([0-9]*\),.* ot
 count before
 taskset -c 1 sh -c 'while read -r line; do echo "$line"; done </tmp/there >/tmp/back' &
 taskset -c 0 sh -c 'exec >/tmp/there </tmp/back; n=0; while [ $n -lt 500 ]; do echo $n; read -r line; n=$((n + 1)); done'; echo "pairs $?"
+n=0; while [ $n -lt 100 ]; do echo $((n % 2)) >/proc/sys/kernel/sched_schedstats; n=$((n + 1)); done; echo "patched $?"
 count after
 kill $busy
 dmesg
@@ -35,12 +37,15 @@ while read -r features args apics; do
     like "$out" "guests' local APICs: ${apics//[()]/.}\$" "local APICs: $apics"
     unlike "$out" "$kernel_complaints|broken: SDM|VM entry failed" 'nobody complains'
     like "$out" 'pairs 0' 'processes on two CPUs wake each other'
+    like "$out" 'patched 0' 'and are told of new code'
     diag "$(grown interrupts) interrupts: $(grown wrmsr) writes of MSRs exit, $(grown other) others"
     if [[ $apics == emulated* ]]; then
         ok "the interrupts' ends exit" test "$(grown wrmsr)" -gt "$(grown interrupts)"
     else
         ok "the interrupts' ends do not exit" test "$(grown wrmsr)" -lt $(($(grown interrupts) / 4))
     fi
+    [[ $apics != *posted* ]] ||
+        ok 'nor do interrupts that one CPU posts to another' test "$(grown other)" -lt $(($(grown interrupts) - 100))
 done <<LIST
 $kept,+vmx-posted-intr loglvl=info the CPU keeps those in x2APIC mode and takes posted interrupts
 $kept,+vmx-posted-intr apicv=no-posted the CPU keeps those in x2APIC mode

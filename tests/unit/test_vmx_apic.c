@@ -23,10 +23,10 @@
 
 #include <xen/hvm/save.h>
 
-#define STEPS 3000u
-#define GAMES 300u
+#define STEPS        3000u
+#define GAMES        300u
 #define LEVEL_VECTOR 0xc0u /* from here on interrupts are level triggered */
-#define DIRECT 0xe1 /* has no local APIC behind it */
+#define DIRECT       0xe1  /* has no local APIC behind it */
 
 const struct cpu_backend *cpu_backend;
 
@@ -550,11 +550,14 @@ static void test_games(void **state)
             taken[mode] += nr_taken;
         }
     }
-    print_message("%u exits emulated, %u kept, %u posted; the CPU kept it for %u of %u instructions, took %u\n",
-                  exits[EMULATED], exits[KEPT], exits[POSTED], kept[KEPT], GAMES * STEPS, taken[POSTED]);
+    print_message("%u exits emulated, %u kept, %u posted; the CPU kept it for %u of %u "
+                  "instructions, took %u\n",
+                  exits[EMULATED], exits[KEPT], exits[POSTED], kept[KEPT], GAMES * STEPS,
+                  taken[POSTED]);
     assert_int_equal(kept[EMULATED] + taken[EMULATED] + taken[KEPT], 0);
     assert_true(kept[KEPT] > GAMES * STEPS / 2 && taken[POSTED] > GAMES * 10);
-    assert_true(3 * exits[KEPT] < 2 * exits[EMULATED] && exits[POSTED] + taken[POSTED] / 2 < exits[KEPT]);
+    assert_true(3 * exits[KEPT] < 2 * exits[EMULATED] &&
+                exits[POSTED] + taken[POSTED] / 2 < exits[KEPT]);
 }
 
 int main(void)

@@ -13,8 +13,8 @@
 #include "vmx_rig.h"
 
 #define APIC_PROC2 (BIT(4) | BIT(8) | BIT(9))
-#define POSTED BIT(7)
-#define ACK BIT(15)
+#define POSTED     BIT(7)
+#define ACK        BIT(15)
 
 static struct vmx_caps caps;
 

@@ -17,15 +17,14 @@
 #include "trap/trap.h"
 #include "vdev/vlapic.h"
 
-#define OFF_PPR 0xa0u
-#define OFF_ISR 0x100u
-#define OFF_IRR 0x200u
+#define OFF_PPR  0xa0u
+#define OFF_ISR  0x100u
+#define OFF_IRR  0x200u
 #define OFF_SELF 0x3f0u
 
 struct vmx_apic_model m;
 
 /* ---- the model: SDM 30.1 to 30.5 on the rig's VMCS ---- */
-
 
 static bool has(uint64_t bits, uint16_t field)
 {

@@ -11,7 +11,7 @@
 /* Addresses of the two MSR bitmaps, for rig_vmx.addr. */
 #define MODEL_MAP_BASE 0x12000u
 #define MODEL_MAP_APIC 0x15000u
-#define MODEL_TPR 0x80u
+#define MODEL_TPR      0x80u
 /* The instruction does not exit. */
 #define NO_EXIT 0xffffu
 
@@ -20,7 +20,7 @@ struct vmx_apic_model {
     uint8_t map_base[VMX_MSRBM_SIZE], map_apic[VMX_MSRBM_SIZE];
     uint8_t rvi, svi;
     bool recognised;
-    bool cli, shadow;    /* the guest's; shadow: the last instruction was STI */
+    bool cli, shadow; /* the guest's; shadow: the last instruction was STI */
     unsigned exits;
 };
 

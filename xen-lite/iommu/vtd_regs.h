@@ -142,7 +142,7 @@
 #define QI_WAIT_FN         BIT(6)
 #define QI_WAIT_DATA(v)    ((uint64_t)(v) << 32)
 
-/* 9.10: interrupt remapping entry */
+/* 9.10: interrupt remapping entry (9.10 to 9.12 are 9.9 to 9.11 since revision 5) */
 #define IRTE_P              BIT(0)
 #define IRTE_FPD            BIT(1)
 #define IRTE_TM_LEVEL       BIT(4)

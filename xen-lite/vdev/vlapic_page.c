@@ -11,8 +11,9 @@
 
 /* What a guest may read there that only writes change, and those come here. */
 static const uint8_t copies[] = {
-    REG_ID,      REG_VERSION, REG_LDR,     REG_SVR,     REG_ESR,           REG_LVT,         REG_LVT + 1,
-    REG_LVT + 2, REG_LVT + 3, REG_LVT + 4, REG_LVT + 5, REG_TIMER_INITIAL, REG_TIMER_DIVIDE,
+    REG_ID,      REG_VERSION,       REG_LDR,          REG_SVR,     REG_ESR,
+    REG_LVT,     REG_LVT + 1,       REG_LVT + 2,      REG_LVT + 3, REG_LVT + 4,
+    REG_LVT + 5, REG_TIMER_INITIAL, REG_TIMER_DIVIDE,
 };
 
 static uint32_t *word(uint32_t *page, unsigned reg)
