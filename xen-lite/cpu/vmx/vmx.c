@@ -35,7 +35,7 @@ struct vmx_cpu vmx_cpus[MAX_CPUS];
 int vmx_run(uint64_t *gpr, uint64_t *host_rsp, bool launched);
 extern const char vmx_exit_point[];
 
-/* From the command line: what is not to be used although CPUs have it. */
+/* By the command line: what is not to be used although CPUs have it. */
 static bool emulate_apic, no_posting;
 
 static const char *read_caps(struct vmx_caps *caps)
@@ -65,7 +65,7 @@ static const char *vmx_probe(void)
     p2m_set_nested_paging(false);
     vmcs_table_init();
     emulate_apic = cmdline_list_has("apicv", "off");
-    no_posting = cmdline_list_has("apicv", "no-posted");
+    no_posting = !cmdline_list_has("apicv", "posted"); /* asked for: it has not run on a processor yet */
     why = read_caps(&vmx_caps);
     if (!why)
         pr_info("cpu: guests' local APICs: %s%s", vmx_apic_summary(&vmx_caps), emulate_apic ? " (apicv=off)" : "");
