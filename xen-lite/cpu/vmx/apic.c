@@ -51,6 +51,16 @@ void vmx_apic_open_msrs(uint8_t *map)
     (void)vmx_msrbm_allow(map, MSR_X2APIC(0x3f), false, true); /* self-IPI */
 }
 
+/* Without a TPR shadow writes of CR8 exit anyway. */
+void vmx_set_tpr_threshold(struct vmx_vcpu *s, uint32_t threshold)
+{
+    if (threshold == s->tpr_threshold)
+        return;
+    if (s->ctl.proc & PROC_TPR_SHADOW)
+        vmcs_write(VMCS_TPR_THRESHOLD, threshold);
+    s->tpr_threshold = threshold;
+}
+
 static void set_controls(struct vmx_vcpu *s, bool keep)
 {
     vmcs_write(VMCS_PROC2_CTL, s->ctl.proc2 | (keep ? s->ctl.apic_proc2 : 0));

@@ -279,9 +279,8 @@ static int vmx_vcpu_init(struct cpu_vcpu *c)
     s->dom = c->cd->backend;
     s->ctl = vmx_caps.ctl;
     s->vmcs = region_alloc();
-    if (s->ctl.proc & PROC_TPR_SHADOW)
-        s->vapic = page_alloc();
-    if (!s->vmcs || (!s->vapic && (s->ctl.proc & PROC_TPR_SHADOW))) {
+    s->vapic = page_alloc();
+    if (!s->vmcs || !s->vapic) {
         vmx_vcpu_destroy(c);
         return -ENOMEM;
     }
@@ -291,7 +290,7 @@ static int vmx_vcpu_init(struct cpu_vcpu *c)
         .io_bitmap_b = virt_to_phys(c->cd->io_bitmap) + PAGE_SIZE,
         .msr_bitmap = virt_to_phys(s->dom->msr_bitmap),
         .apic_bitmap = s->dom->apic_bitmap ? virt_to_phys(s->dom->apic_bitmap) : 0,
-        .virtual_apic = s->vapic ? virt_to_phys(s->vapic) : 0,
+        .virtual_apic = s->ctl.proc & PROC_TPR_SHADOW ? virt_to_phys(s->vapic) : 0,
         .eptp = vmx_eptp(&vmx_caps, p2m_root(c->p2m, P2M_LEVELS) << PAGE_SHIFT),
     };
     if (vmx_takes_posted() && c->v->vlapic.post) {
@@ -315,7 +314,7 @@ static void write_constant_part(struct vmx_vcpu *s)
     vmcs_write_set(BY_CONSTANT, NULL);
     vmcs_write_set(BY_CAPS, &s->ctl);
     vmcs_write_set(BY_VCPU, &s->addr);
-    if (s->vapic)
+    if (s->ctl.proc & PROC_TPR_SHADOW)
         vmcs_write(VMCS_TPR_THRESHOLD, 0);
     if (s->ctl.apic_proc2)
         vmcs_write_set(BY_APIC, NULL);

@@ -145,7 +145,7 @@ struct vmx_vcpu {
     uint64_t valid, dirty;        /* dirty: newer than the VMCS */
     struct cpu_vcpu *c;
     void *vmcs;
-    uint8_t *vapic;
+    uint8_t *vapic;               /* the virtual-APIC page; without TPR shadow only its TPR is used, as the way of CR8 */
     struct vmx_domain *dom;
     const struct vmx_cpu *cpu;    /* whose host state is in the VMCS; NULL: nobody's yet */
     struct vmx_controls ctl;
