@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* FUZZ_SOURCES: xen-lite/vdev/vlapic.c xen-lite/vdev/vlapic_regs.c xen-lite/vdev/vlapic_timer.c xen-lite/vdev/vapic_bus.c xen-lite/vdev/vioapic.c xen-lite/irq/timer.c */
+/* FUZZ_SOURCES: xen-lite/vdev/vlapic.c xen-lite/vdev/vlapic_regs.c xen-lite/vdev/vlapic_page.c xen-lite/vdev/vlapic_timer.c xen-lite/vdev/vapic_bus.c xen-lite/vdev/vioapic.c xen-lite/irq/timer.c */
 /*
  * Any sequence of register accesses, messages, pins and time on a guest's local APICs and IO-APIC.
  * After each step what is in service and requested keeps the architecture's rules, and the hints

@@ -20,7 +20,11 @@ is "$status" 0 "machine on $hypervisor_name shows its kernel's log"
 ours=$out
 complaints "$ours" >"$tmp/ours"
 hypervisor=xen
-vm "${machine[@]}" -- 'sleep 1; dmesg -r'
+# On this emulator Xen's control domain now and then dies or hangs while it boots; what is tested is not Xen.
+for try in 1 2 3 4; do
+    vm "${machine[@]}" -- 'sleep 1; dmesg -r'
+    [ "$status" -ne 0 ] || break
+done
 is "$status" 0 'machine on Xen shows its kernel'"'"'s log'
 complaints "$out" >"$tmp/theirs"
 
