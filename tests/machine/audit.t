@@ -5,7 +5,7 @@
 . "$(dirname -- "$0")/lib.sh"
 
 [ "$hypervisor" != none ] && [ "$hypervisor" != xen ] || skip_all 'needs xen-lite'
-[ -x "$build_dir/tools/xl-lite" ] || skip_all 'xl-lite is not built (libxen-dev, libjson-c-dev)'
+need_tools
 if [ -z "$hypervisor" ]; then
     # The same objects and one that breaks sentences.
     make -s -C "$build_dir" xen-lite/xen-lite-break >"$tmp/make.out" 2>&1 || { diag "$(tail "$tmp/make.out")"; exit 1; }

@@ -5,7 +5,7 @@
 . "$(dirname -- "$0")/lib.sh"
 
 [ "$hypervisor" != none ] || skip_all 'needs a hypervisor'
-[ -x "$build_dir/dm/xl-dmd" ] || skip_all "xl-dmd is not built (its libraries are missing)"
+need_tools
 [ "$hypervisor" = xen ] || [ -x "$build_dir/tools/xl-lite" ] || skip_all 'no xl-lite to make a guest with'
 compile "$tests_dir/talk.c" "$tmp/talk"
 kernel=$("$src_dir/scripts/build-image")/vmlinuz || skip_all 'no kernel for a guest'

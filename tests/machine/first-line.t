@@ -6,7 +6,7 @@
 
 [ -z "$hypervisor" ] || skip_all 'needs xen-lite'
 long_form || skip_all 'long form only: it measures time'
-[ -x "$build_dir/tools/xl-lite" ] && [ -x "$build_dir/dm/xl-dmd" ] || skip_all 'xl-lite and xl-dmd are not built'
+need_tools
 image=$("$src_dir/scripts/build-image")
 "$tests_dir/guest-initrd" "$tmp/initrd" || skip_all 'cannot make an initrd for the guest'
 cat >"$tmp/guest.cfg" <<'CFG'

@@ -7,7 +7,7 @@
 
 [ -z "$hypervisor" ] || skip_all 'needs xen-lite'
 full_form || skip_all 'not in the quick form: about a minute'
-[ -x "$build_dir/tools/xl-lite" ] && [ -x "$build_dir/dm/xl-dmd" ] || skip_all 'xl-lite and xl-dmd are not built'
+need_tools
 compile "$tests_dir/edu-dma.c" "$tmp/edu-dma"
 compile "$tests_dir/read-storm.c" "$tmp/read-storm"
 compile "$tests_dir/talk.c" "$tmp/talk"

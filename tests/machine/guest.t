@@ -27,23 +27,10 @@ tsc_mode = "native"
 cmdline = "console=hvc0 panic=1 do=echo"
 CFG
 
-cat >"$tmp/script" <<'SCRIPT'
+{ script_helpers; cat <<'SCRIPT'; } >"$tmp/script"
 cd /root
-section() { echo "== $*"; }
-run() { section "$*"; timeout 150 "$@" 2>&1; echo "== status $?"; }
 free_kb() { xl-lite info --json | sed -n 's/.*"free_memory_kb": *\([0-9]*\).*/\1/p'; }
 up() { cut -d ' ' -f 1 /proc/uptime; }
-# within SECONDS COMMAND: until it succeeds
-within()
-{
-    local left=$1
-    shift
-    until "$@" >/dev/null 2>&1; do
-        left=$((left - 1))
-        [ "$left" -gt 0 ] || return 1
-        sleep 1
-    done
-}
 no_guests() { [ "$(xl-lite list | wc -l)" -eq 2 ]; }
 free_again() { [ "$(free_kb)" -ge "$before" ]; }
 all_gone() { no_guests && free_again; }
@@ -51,7 +38,7 @@ report_gone()
 {
     local status=0 free
     section "$1 leaves nothing"
-    within 20 all_gone || status=$?
+    within 40 all_gone || status=$?
     free=$(free_kb)
     echo "$status guests=$(($(xl-lite list | wc -l) - 2)) lost=$((before - ${free:-0})) files=$(ls /run/xen-lite/domains | wc -l)"
 }
@@ -61,8 +48,8 @@ echo nothing >/tmp/nothing; run xl-lite kernel-prepare /tmp/nothing
 run xl-lite kernel-prepare /boot/vmlinuz; section again; xl-lite kernel-prepare /boot/vmlinuz
 # The first guest lets tables of the control domain grow (event channels): what is free counts from after it.
 if xl-lite create -p -q guest.cfg 2>&1 | grep 'does not have this call'; then exit 0; fi
-within 10 test -s /run/xen-lite/domains/1.json; sleep 1
-xl-lite destroy one; within 20 no_guests; sleep 2
+within 20 test -s /run/xen-lite/domains/1.json; sleep 1
+xl-lite destroy one; within 40 no_guests; sleep 2
 before=$(free_kb)
 ln -s guest.initrd /boot/initrd.img
 for file in debian small pinned; do run xl-lite create -q -n "$file.cfg"; done
@@ -73,7 +60,7 @@ run xl-lite list --json
 run xl-lite create -q guest.cfg
 run xl-lite load one -s 'some text' -a 0x8000000
 run xl-lite unpause one
-section first; within 150 grep -q GUEST-UP /var/log/xen-lite/one.log; echo "$?"
+section first; within 300 grep -q GUEST-UP /var/log/xen-lite/one.log; echo "$?"
 grep GUEST-UP /var/log/xen-lite/one.log
 run xl-lite load one -s 'some text' -a 0x8000000
 run xl-lite pause one
@@ -94,14 +81,14 @@ report_gone destroy
 
 start=$(up); run xl-lite create -q guest.cfg 'name="off"' 'cmdline="console=hvc0 do=nothing"' vcpus=2
 section 'created in'; echo "$start $(up)" | awk '{ print $2 - $1 }'
-within 150 grep -q GUEST-DONE /var/log/xen-lite/off.log
+within 300 grep -q GUEST-DONE /var/log/xen-lite/off.log
 report_gone poweroff; grep -h GUEST /var/log/xen-lite/off.log
 run xl-lite create -q guest.cfg 'name="again"' 'cmdline="console=hvc0 do=reboot"'
-section rebooted; within 200 sh -c '[ $(grep -c GUEST-UP /var/log/xen-lite/again.log) -ge 2 ]'; echo $?
-section 'destroyed between restarts'; within 30 xl-lite destroy again; echo $?; sleep 3
+section rebooted; within 400 sh -c '[ $(grep -c GUEST-UP /var/log/xen-lite/again.log) -ge 2 ]'; echo $?
+section 'destroyed between restarts'; within 60 xl-lite destroy again; echo $?; sleep 3
 report_gone reboot
 run xl-lite create -q guest.cfg 'name="bad"' 'cmdline="console=hvc0 do=crash"' 'on_crash="preserve"'
-section crashed; within 150 sh -c 'xl-lite list bad | grep -q -e ---sc-'; echo $?
+section crashed; within 300 sh -c 'xl-lite list bad | grep -q -e ---sc-'; echo $?
 run xl-lite destroy bad
 report_gone crash
 

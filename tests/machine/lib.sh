@@ -157,7 +157,7 @@ script_helpers()
 {
     cat <<'SCRIPT'
 section() { echo "== $*"; }
-run() { section "$*"; timeout 100 "$@" 2>&1; echo "== status $?"; }
+run() { section "$*"; timeout 150 "$@" 2>&1; echo "== status $?"; }
 # within HALF-SECONDS COMMAND: until it succeeds.
 within()
 {

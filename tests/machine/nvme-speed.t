@@ -8,7 +8,7 @@
 
 [ -z "$hypervisor" ] || skip_all 'needs xen-lite'
 long_form || skip_all 'long form only: it measures time'
-[ -x "$build_dir/tools/xl-lite" ] && [ -x "$build_dir/dm/xl-dmd" ] || skip_all 'xl-lite and xl-dmd are not built'
+need_tools
 compile "$tests_dir/read-speed.c" "$tmp/read-speed"
 image=$("$src_dir/scripts/build-image")
 # Xen 4.17 with its HVM guest (device model QEMU) on the same emulated machine: 920 of 2,576 MiB/s, and 37.4 s to user land. The bars

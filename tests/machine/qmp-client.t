@@ -5,7 +5,7 @@
 . "$(dirname -- "$0")/lib.sh"
 
 [ -z "$hypervisor" ] || skip_all 'needs xen-lite'
-[ -x "$build_dir/tools/xl-lite" ] && [ -x "$build_dir/dm/xl-dmd" ] || skip_all 'xl-lite and xl-dmd are not built'
+need_tools
 # The library as it is installed, or in a tree of QEMU's sources: named, or what scripts/lib/qemu-vmx has left.
 cache=${XEN_LITE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/xen-lite}
 for tree in "${XEN_LITE_QEMU_SOURCE:-}" "$cache"/qemu-vmx/build-tree/qemu-*/; do

@@ -110,6 +110,17 @@ static unsigned fake_get_cpl(const struct cpu_vcpu *c)
     return fake.cpl;
 }
 
+static void fake_get_control(const struct cpu_vcpu *c, struct cpu_control *out)
+{
+    (void)c;
+    *out = (struct cpu_control){ .cr0 = fake.cr[0],
+                                 .cr3 = fake.cr[3],
+                                 .cr4 = fake.cr[4],
+                                 .efer = fake.efer,
+                                 .cs_base = fake.seg[CPU_SEG_CS].base,
+                                 .cs_attr = fake.seg[CPU_SEG_CS].attr };
+}
+
 static void fake_inject(struct cpu_vcpu *c, const struct cpu_event *ev)
 {
     (void)c;
@@ -172,6 +183,7 @@ const struct cpu_backend fake_backend = {
     .get_msr = fake_get_msr,
     .set_msr = fake_set_msr,
     .get_cpl = fake_get_cpl,
+    .get_control = fake_get_control,
     .inject = fake_inject,
     .can_inject_irq = fake_can_inject_irq,
     .can_inject_nmi = fake_can_inject_nmi,

@@ -185,6 +185,17 @@ static void set_efer(struct cpu_vcpu *c, uint64_t val)
     cpu.efer = val;
 }
 
+static void get_control(const struct cpu_vcpu *c, struct cpu_control *out)
+{
+    (void)c;
+    *out = (struct cpu_control){ .cr0 = cpu.cr[0],
+                                 .cr3 = cpu.cr[3],
+                                 .cr4 = cpu.cr[4],
+                                 .efer = cpu.efer,
+                                 .cs_base = cpu.seg[CPU_SEG_CS].base,
+                                 .cs_attr = cpu.seg[CPU_SEG_CS].attr };
+}
+
 static int get_msr(const struct cpu_vcpu *c, uint32_t msr, uint64_t *val)
 {
     (void)c;
@@ -216,6 +227,7 @@ static const struct cpu_backend backend = {
     .set_dr = set_dr,
     .get_efer = get_efer,
     .set_efer = set_efer,
+    .get_control = get_control,
     .get_msr = get_msr,
     .set_msr = set_msr,
     .set_tsc_offset = set_tsc_offset,

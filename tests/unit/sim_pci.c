@@ -102,6 +102,19 @@ static void put(uint8_t *bytes, unsigned reg, unsigned size, uint32_t val)
         bytes[reg + i] = (uint8_t)(val >> i * 8);
 }
 
+void sim_put(struct sim_function *f, unsigned reg, unsigned size, uint32_t val)
+{
+    put(f->config, reg, size, val);
+}
+
+uint32_t sim_get(const struct sim_function *f, unsigned reg, unsigned size)
+{
+    uint32_t val = 0;
+
+    memcpy(&val, &f->config[reg], size);
+    return val;
+}
+
 uint32_t sim_config32(const struct sim_function *f, unsigned reg)
 {
     uint32_t val;

@@ -66,6 +66,10 @@ void sim_reset(void);
 /* Takes everything down again and checks that nothing is left mapped, trapped or bound. */
 void sim_finish(void);
 
+/* A register as hardware has it, past write masks. */
+void sim_put(struct sim_function *f, unsigned reg, unsigned size, uint32_t val);
+uint32_t sim_get(const struct sim_function *f, unsigned reg, unsigned size);
+
 struct sim_function *sim_add(uint32_t sbdf, uint16_t vendor, uint16_t device);
 /* Memory BAR at `addr`; is_64 takes two registers. */
 void sim_bar(struct sim_function *f, unsigned i, uint64_t size, uint64_t addr, bool is_64);

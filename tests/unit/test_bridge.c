@@ -44,19 +44,6 @@ int iommu_attach(struct iommu_domain *d, uint32_t sbdf)
 static struct sim_function *port, *bridge;
 static unsigned express, power;
 
-static void put(struct sim_function *f, unsigned reg, unsigned size, uint32_t val)
-{
-    memcpy(&f->config[reg], &val, size);
-}
-
-static uint32_t get(const struct sim_function *f, unsigned reg, unsigned size)
-{
-    uint32_t val = 0;
-
-    memcpy(&val, &f->config[reg], size);
-    return val;
-}
-
 static void writable(struct sim_function *f, unsigned reg, unsigned size, uint32_t val)
 {
     memcpy(&f->writable[reg], &val, size);
@@ -69,7 +56,7 @@ static struct sim_function *make_bridge(uint32_t sbdf, uint8_t secondary, uint8_
     sim_bridge(f, secondary, subordinate);
     writable(f, PCI_REG_COMMAND, 2, 0x0547);
     writable(f, PCI_REG_IO_WINDOW, 2, PCI_IO_WINDOW_MASK);
-    put(f, PCI_REG_IO_WINDOW, 2, 0x0101); /* 32 address bits, as its read-only bits say */
+    sim_put(f, PCI_REG_IO_WINDOW, 2, 0x0101); /* 32 address bits, as its read-only bits say */
     f->w1c[0x1f] = 0xf9;
     writable(f, PCI_REG_IO_WINDOW_HI, 4, ~0u);
     writable(f, PCI_REG_BRIDGE_CONTROL, 2, 0x005f);
@@ -82,17 +69,17 @@ static void make_port(void)
     port = make_bridge(PORT, 1, 2);
     power = sim_cap(port, PCI_CAP_PM, 8);
     express = sim_cap(port, PCI_CAP_PCIE, 0x18); /* and more: it is the last one */
-    put(port, express + PCI_EXP_FLAGS, 2, PCI_EXP_FLAGS_SLOT | PCIE_ROOT_PORT << 4 | 2);
+    sim_put(port, express + PCI_EXP_FLAGS, 2, PCI_EXP_FLAGS_SLOT | PCIE_ROOT_PORT << 4 | 2);
     writable(port, express + PCI_EXP_DEVCTL, 2, 0x7fff);
     writable(port, express + PCI_EXP_LNKCTL, 2, 0x0fdb);
     writable(port, express + PCI_EXP_LNKCTL2, 2, 0xffff);
     writable(port, express + PCI_EXP_SLTCTL, 2, 0x17ff);
     writable(port, power + PCI_PM_CONTROL, 2, 0x0103);
     port->w1c[power + PCI_PM_CONTROL + 1] = PCI_PM_PME_STATUS >> 8;
-    put(port, ACS, 4, DPC << 20 | 0x10000 | PCI_EXT_CAP_ACS);
-    put(port, ACS + PCI_ACS_CAP, 2, 0x5f);
+    sim_put(port, ACS, 4, DPC << 20 | 0x10000 | PCI_EXT_CAP_ACS);
+    sim_put(port, ACS + PCI_ACS_CAP, 2, 0x5f);
     writable(port, ACS + PCI_ACS_CONTROL, 2, 0x5f);
-    put(port, DPC, 4, 0x10000 | PCI_EXT_CAP_DPC);
+    sim_put(port, DPC, 4, 0x10000 | PCI_EXT_CAP_DPC);
     writable(port, DPC + PCI_DPC_CONTROL, 2, 0x00ff);
 }
 
@@ -178,18 +165,18 @@ static void check_change(const struct change *c, bool guarded)
     uint8_t all[PCI_CFG_EXT_SIZE];
     uint32_t want = guarded ? c->kept : c->after;
 
-    put(f, c->reg, c->size, c->before);
+    sim_put(f, c->reg, c->size, c->before);
     memcpy(all, f->config, sizeof(all));
     memcpy(&all[c->reg], &want, c->size);
     cfg_write(f->sbdf, c->reg, c->size, c->after);
     if (memcmp(all, f->config, sizeof(all)))
-        print_error("register %#x: %#x, expected %#x\n", c->reg, get(f, c->reg, c->size), want);
+        print_error("register %#x: %#x, expected %#x\n", c->reg, sim_get(f, c->reg, c->size), want);
     assert_memory_equal(all, f->config, sizeof(all));
     assert_int_equal(deny_count(DENY_BRIDGE_IN_USE), before + guarded);
     /* What is there already may be written at any time. */
-    put(f, c->reg, c->size, c->before);
+    sim_put(f, c->reg, c->size, c->before);
     cfg_write(f->sbdf, c->reg, c->size, c->before);
-    assert_int_equal(get(f, c->reg, c->size), c->before);
+    assert_int_equal(sim_get(f, c->reg, c->size), c->before);
     assert_int_equal(deny_count(DENY_BRIDGE_IN_USE), before + guarded);
 }
 
@@ -229,7 +216,7 @@ static void test_guests(void **state)
     check_all(true);
     /* Its bridge is nobody's business while it is a guest's; another one is. */
     cfg_write(ASIDE, PCI_REG_BRIDGE_CONTROL, 2, PCI_BRIDGE_RESET);
-    assert_int_equal(get(sim_find(ASIDE), PCI_REG_BRIDGE_CONTROL, 2), PCI_BRIDGE_RESET);
+    assert_int_equal(sim_get(sim_find(ASIDE), PCI_REG_BRIDGE_CONTROL, 2), PCI_BRIDGE_RESET);
     nic->owner = NULL;
     nic->held = true; /* nobody's, and blocked */
     check_all(true);
@@ -243,17 +230,17 @@ static void test_status(void **state)
 {
     (void)state;
     give_away();
-    put(port, 0x1e, 2, 0xa000);
+    sim_put(port, 0x1e, 2, 0xa000);
     cfg_write(PORT, PCI_REG_IO_WINDOW, 2, 0x2121);
-    assert_int_equal(get(port, 0x1e, 2), 0xa000);
+    assert_int_equal(sim_get(port, 0x1e, 2), 0xa000);
     cfg_write(PORT, PCI_REG_IO_WINDOW, 4, 0x80002121);
-    assert_int_equal(get(port, 0x1e, 2), 0x2000);
-    put(port, PCI_REG_BRIDGE_CONTROL, 2, PCI_BRIDGE_DISCARDED);
+    assert_int_equal(sim_get(port, 0x1e, 2), 0x2000);
+    sim_put(port, PCI_REG_BRIDGE_CONTROL, 2, PCI_BRIDGE_DISCARDED);
     cfg_write(PORT, PCI_REG_BRIDGE_CONTROL, 1, PCI_BRIDGE_RESET | 1);
-    assert_int_equal(get(port, PCI_REG_BRIDGE_CONTROL, 2), PCI_BRIDGE_DISCARDED | 1);
-    put(port, power + PCI_PM_CONTROL, 2, PCI_PM_PME_STATUS);
+    assert_int_equal(sim_get(port, PCI_REG_BRIDGE_CONTROL, 2), PCI_BRIDGE_DISCARDED | 1);
+    sim_put(port, power + PCI_PM_CONTROL, 2, PCI_PM_PME_STATUS);
     cfg_write(PORT, power + PCI_PM_CONTROL, 1, 3);
-    assert_int_equal(get(port, power + PCI_PM_CONTROL, 2), PCI_PM_PME_STATUS);
+    assert_int_equal(sim_get(port, power + PCI_PM_CONTROL, 2), PCI_PM_PME_STATUS);
 }
 
 /* What was done before the guest got it may be taken back. */
@@ -272,11 +259,11 @@ static void test_ways_back(void **state)
     cfg_write(PORT, ACS + PCI_ACS_CONTROL, 2, PCI_ACS_WANTED);
     /* Bits that say how wide a window is are no part of it. */
     cfg_write(PORT, PCI_REG_IO_WINDOW, 2, 0);
-    assert_int_equal(get(port, PCI_REG_IO_WINDOW, 2), 0x0101);
-    assert_int_equal(get(port, PCI_REG_BRIDGE_CONTROL, 2), 0);
-    assert_int_equal(get(port, express + PCI_EXP_LNKCTL, 2), 0);
-    assert_int_equal(get(port, power + PCI_PM_CONTROL, 2), 0);
-    assert_int_equal(get(port, ACS + PCI_ACS_CONTROL, 2), PCI_ACS_WANTED);
+    assert_int_equal(sim_get(port, PCI_REG_IO_WINDOW, 2), 0x0101);
+    assert_int_equal(sim_get(port, PCI_REG_BRIDGE_CONTROL, 2), 0);
+    assert_int_equal(sim_get(port, express + PCI_EXP_LNKCTL, 2), 0);
+    assert_int_equal(sim_get(port, power + PCI_PM_CONTROL, 2), 0);
+    assert_int_equal(sim_get(port, ACS + PCI_ACS_CONTROL, 2), PCI_ACS_WANTED);
     assert_int_equal(deny_count(DENY_BRIDGE_IN_USE), before);
 }
 
@@ -310,20 +297,20 @@ static void test_own_reset(void **state)
     nic->held = true;
     assert_int_equal(vpci_remove_device(SIM_DOMAIN, NIC), 0);
     pci_reset_begin(&r, nic, PCI_RESET_BUS);
-    while (!(get(bridge, PCI_REG_BRIDGE_CONTROL, 2) & PCI_BRIDGE_RESET)) {
+    while (!(sim_get(bridge, PCI_REG_BRIDGE_CONTROL, 2) & PCI_BRIDGE_RESET)) {
         assert_int_equal(pci_reset_step(&r), -EAGAIN);
         sim_now_ns = MAX(sim_now_ns, r.wake_ns);
     }
     cfg_write(BRIDGE, PCI_REG_BRIDGE_CONTROL, 2, 2);
-    assert_int_equal(get(bridge, PCI_REG_BRIDGE_CONTROL, 2), PCI_BRIDGE_RESET | 2);
+    assert_int_equal(sim_get(bridge, PCI_REG_BRIDGE_CONTROL, 2), PCI_BRIDGE_RESET | 2);
     cfg_write(BRIDGE, PCI_REG_BRIDGE_CONTROL, 2, PCI_BRIDGE_RESET | 3);
     while (pci_reset_step(&r) == -EAGAIN)
         sim_now_ns = MAX(sim_now_ns, r.wake_ns);
     assert_int_equal(r.state, PCI_RESET_DONE);
-    assert_int_equal(get(bridge, PCI_REG_BRIDGE_CONTROL, 2), 3);
+    assert_int_equal(sim_get(bridge, PCI_REG_BRIDGE_CONTROL, 2), 3);
     /* What it has read meanwhile, it cannot write back. */
     cfg_write(BRIDGE, PCI_REG_BRIDGE_CONTROL, 2, PCI_BRIDGE_RESET | 3);
-    assert_int_equal(get(bridge, PCI_REG_BRIDGE_CONTROL, 2), 3);
+    assert_int_equal(sim_get(bridge, PCI_REG_BRIDGE_CONTROL, 2), 3);
     nic->held = false;
 }
 
@@ -349,21 +336,61 @@ static void test_no_slot(void **state)
 {
     (void)state;
     assert_int_equal(vpci_physdev_remove(SIM_DOMAIN, PORT), 0);
-    put(port, express + PCI_EXP_FLAGS, 2, PCIE_ROOT_PORT << 4 | 2);
+    sim_put(port, express + PCI_EXP_FLAGS, 2, PCIE_ROOT_PORT << 4 | 2);
     assert_int_equal(vpci_physdev_add(SIM_DOMAIN, PORT, 0, 0), 0);
     give_away();
     cfg_write(PORT, express + PCI_EXP_SLTCTL, 2, 0x0402);
-    assert_int_equal(get(port, express + PCI_EXP_SLTCTL, 2), 0x0402);
+    assert_int_equal(sim_get(port, express + PCI_EXP_SLTCTL, 2), 0x0402);
     cfg_write(PORT, express + PCI_EXP_LNKCTL, 2, 0x0010);
-    assert_int_equal(get(port, express + PCI_EXP_LNKCTL, 2), 0);
+    assert_int_equal(sim_get(port, express + PCI_EXP_LNKCTL, 2), 0);
+}
+
+/* The port is found again, with the capability elsewhere: where a part of it does not fit, or something else is as well. */
+static void move_cap(unsigned *cap, unsigned to)
+{
+    unsigned pos = PCI_REG_CAP_POINTER;
+    uint32_t begin = sim_get(port, *cap, 4);
+
+    assert_int_equal(vpci_physdev_remove(SIM_DOMAIN, PORT), 0);
+    while (port->config[pos] != *cap)
+        pos = port->config[pos] + 1u;
+    port->config[pos] = (uint8_t)to;
+    sim_put(port, to, 4, begin);
+    *cap = to;
+    assert_int_equal(vpci_physdev_add(SIM_DOMAIN, PORT, 0, 0), 0);
+    assert_non_null(vpci_find(&sim_vpci, PORT));
+    give_away();
+}
+
+/* What does not fit is no register of the capability's, least of all one of the extended space; the rest is guarded. */
+static void test_cut_off(void **state)
+{
+    (void)state;
+    move_cap(&express, PCI_CFG_SIZE - PCI_EXP_LNKCTL - 4);
+    writable(port, express + PCI_EXP_LNKCTL, 2, 0x0fdb);
+    cfg_write(PORT, express + PCI_EXP_LNKCTL, 2, PCI_EXP_LNKCTL_DISABLE);
+    assert_int_equal(sim_get(port, express + PCI_EXP_LNKCTL, 2), 0);
+    writable(port, express + PCI_EXP_SLTCTL, 2, 0xffff);
+    cfg_write(PORT, express + PCI_EXP_SLTCTL, 2, 0x0402);
+    assert_int_equal(sim_get(port, express + PCI_EXP_SLTCTL, 2), 0x0402);
+}
+
+/* A bridge whose capabilities overlap is not lost for that; who came first watches over the place. */
+static void test_overlap(void **state)
+{
+    (void)state;
+    move_cap(&power, express + PCI_EXP_LNKCTL - PCI_PM_CONTROL);
+    cfg_write(PORT, express + PCI_EXP_LNKCTL, 2, PCI_EXP_LNKCTL_DISABLE | 1);
+    assert_int_equal(sim_get(port, express + PCI_EXP_LNKCTL, 2), 1);
 }
 
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_own),    TEST(test_guests),    TEST(test_status),  TEST(test_ways_back),
-        TEST(test_record), TEST(test_own_reset), TEST(test_removed), TEST(test_no_slot),
+        TEST(test_own),     TEST(test_guests),    TEST(test_status),  TEST(test_ways_back),
+        TEST(test_record),  TEST(test_own_reset), TEST(test_removed), TEST(test_no_slot),
+        TEST(test_cut_off), TEST(test_overlap),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -382,7 +382,7 @@ static void test_fetch(void **state)
     gpa_ptr(0x5ffe)[0] = 0x0f;
     gpa_ptr(0x5ffe)[1] = 0xa2;
     c->regs.rip = 0x10ffe;
-    cpu_get_control(c, &control);
+    cpu_backend->get_control(c, &control);
     assert_int_equal(guest_fetch_insn(c, &control, bytes), 2); /* the next page is not there */
     assert_int_equal(guest_fetch(c, bytes, 15), 2);
     assert_int_equal(bytes[1], 0xa2);

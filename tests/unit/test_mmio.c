@@ -109,7 +109,7 @@ unsigned cpu_mode_bytes(const struct cpu_vcpu *v)
 {
     struct cpu_control r;
 
-    cpu_get_control(v, &r);
+    cpu_backend->get_control(v, &r);
     return cpu_control_bytes(&r, v->regs.rflags);
 }
 

@@ -35,25 +35,12 @@
 static struct sim_function *pf, *vf[TOTAL];
 static unsigned express, power;
 
-static void put(struct sim_function *f, unsigned reg, unsigned size, uint32_t val)
-{
-    memcpy(&f->config[reg], &val, size);
-}
-
-static uint32_t get(const struct sim_function *f, unsigned reg, unsigned size)
-{
-    uint32_t val = 0;
-
-    memcpy(&val, &f->config[reg], size);
-    return val;
-}
-
 static void vf_bar(unsigned i, uint64_t size, uint64_t addr, bool is_64)
 {
     unsigned reg = CAP + PCI_SRIOV_BAR0 + i * 4;
     uint64_t mask = -size;
 
-    put(pf, reg, 4, (uint32_t)addr | (is_64 ? PCI_BAR_MEM_64 : 0));
+    sim_put(pf, reg, 4, (uint32_t)addr | (is_64 ? PCI_BAR_MEM_64 : 0));
     memcpy(&pf->writable[reg], &mask, is_64 ? 8 : 4);
     pf->writable[reg] &= 0xf0;
 }
@@ -62,10 +49,10 @@ static void vf_bar(unsigned i, uint64_t size, uint64_t addr, bool is_64)
 static void make_vf(unsigned n)
 {
     vf[n] = sim_add(VF(n), 0xffff, 0xffff);
-    put(vf[n], PCI_REG_CLASS_REV, 4, 0x01080202);
+    sim_put(vf[n], PCI_REG_CLASS_REV, 4, 0x01080202);
     if (n)
         vf[n]->writable[PCI_REG_COMMAND] &= (uint8_t)~PCI_COMMAND_MEMORY;
-    put(vf[n], PCI_REG_INT_PIN, 1, 1); /* QEMU's say so */
+    sim_put(vf[n], PCI_REG_INT_PIN, 1, 1); /* QEMU's say so */
     sim_msix(vf[n], 4, 0, 0x2000, 0, 0x3000);
     vf[n]->present = false;
 }
@@ -78,14 +65,14 @@ static void build(void)
     memset(&pf->writable[express + PCI_EXP_DEVCTL], 0xff, 2);
     power = sim_cap(pf, PCI_CAP_PM, 8);
     pf->writable[power + PCI_PM_CONTROL] = 3;
-    put(pf, PCI_CFG_SIZE, 4, CAP << 20 | 0x0001000e); /* ARI comes first */
-    put(pf, CAP, 4, 0x00010000 | PCI_EXT_CAP_SRIOV);
+    sim_put(pf, PCI_CFG_SIZE, 4, CAP << 20 | 0x0001000e); /* ARI comes first */
+    sim_put(pf, CAP, 4, 0x00010000 | PCI_EXT_CAP_SRIOV);
     pf->writable[CONTROL] = 0x1f;
-    put(pf, CAP + PCI_SRIOV_TOTAL_VFS, 2, TOTAL);
+    sim_put(pf, CAP + PCI_SRIOV_TOTAL_VFS, 2, TOTAL);
     memset(&pf->writable[CAP + PCI_SRIOV_NUM_VFS], 0xff, 2);
-    put(pf, CAP + PCI_SRIOV_OFFSET, 2, 0x102);
-    put(pf, CAP + PCI_SRIOV_STRIDE, 2, 2);
-    put(pf, CAP + PCI_SRIOV_VF_DEVICE, 2, 0x1234);
+    sim_put(pf, CAP + PCI_SRIOV_OFFSET, 2, 0x102);
+    sim_put(pf, CAP + PCI_SRIOV_STRIDE, 2, 2);
+    sim_put(pf, CAP + PCI_SRIOV_VF_DEVICE, 2, 0x1234);
     memset(&pf->writable[CAP + PCI_SRIOV_PAGE_SIZE], 0xff, 4);
     vf_bar(0, SIZE0, VF_BAR0, true);
     vf_bar(4, SIZE4, VF_BAR4, false);
@@ -127,7 +114,7 @@ static void enable(unsigned nr)
 {
     cfg_write(PF, CAP + PCI_SRIOV_NUM_VFS, 2, nr);
     cfg_write(PF, CONTROL, 2, ON);
-    appear(get(pf, CONTROL, 2) & PCI_SRIOV_VFE ? nr : 0);
+    appear(sim_get(pf, CONTROL, 2) & PCI_SRIOV_VFE ? nr : 0);
 }
 
 static int claim(unsigned n)
@@ -182,22 +169,22 @@ static void test_numbers(void **state)
     enable(3);
     assert_int_equal(pci_vf_index(dev, VF(0)), 0);
     assert_int_equal(pci_vf_index(dev, VF(2)), 2);
-    put(pf, CAP + PCI_SRIOV_NUM_VFS, 2, 500); /* more than there are */
+    sim_put(pf, CAP + PCI_SRIOV_NUM_VFS, 2, 500); /* more than there are */
     assert_int_equal(pci_vf_index(dev, VF(7)), 7);
     assert_int_equal(pci_vf_index(dev, VF(8)), -1);
-    put(pf, CAP + PCI_SRIOV_STRIDE, 2, 0);
+    sim_put(pf, CAP + PCI_SRIOV_STRIDE, 2, 0);
     assert_int_equal(pci_vf_index(dev, VF(0)), 0);
     assert_int_equal(pci_vf_index(dev, VF(1)), -1);
-    put(pf, CAP + PCI_SRIOV_OFFSET, 2, 0);
+    sim_put(pf, CAP + PCI_SRIOV_OFFSET, 2, 0);
     assert_int_equal(pci_vf_index(dev, PF), -1);
-    put(pf, CAP + PCI_SRIOV_OFFSET, 2, 0xffff);
+    sim_put(pf, CAP + PCI_SRIOV_OFFSET, 2, 0xffff);
     assert_int_equal(pci_vf_index(dev, PF - 1), -1); /* it does not wrap */
-    put(pf, CAP + PCI_SRIOV_NUM_VFS, 2, 0);
-    put(pf, CAP + PCI_SRIOV_OFFSET, 2, 0x102);
+    sim_put(pf, CAP + PCI_SRIOV_NUM_VFS, 2, 0);
+    sim_put(pf, CAP + PCI_SRIOV_OFFSET, 2, 0x102);
     assert_int_equal(pci_vf_index(dev, VF(0)), -1);
-    put(pf, CONTROL, 2, 0xffff); /* does not answer */
+    sim_put(pf, CONTROL, 2, 0xffff); /* does not answer */
     assert_int_equal(pci_vf_index(dev, VF(0)), -1);
-    put(pf, CONTROL, 2, 0);
+    sim_put(pf, CONTROL, 2, 0);
 }
 
 static void test_identity(void **state)
@@ -218,18 +205,18 @@ static void test_identity(void **state)
     assert_int_equal(dev->class_rev, 0x01080202);
     assert_int_equal(pci_identity(dev), 0x12341b36);
     assert_int_equal(pci_intx_pin(dev), 0);
-    assert_int_equal(get(vf[1], PCI_REG_COMMAND, 2), PCI_COMMAND_MASTER);
+    assert_int_equal(sim_get(vf[1], PCI_REG_COMMAND, 2), PCI_COMMAND_MASTER);
     /* Announced as an ordinary one, it is what it is. */
     assert_int_equal(vpci_physdev_add(SIM_DOMAIN, VF(0), 0, 0), 0);
     assert_ptr_equal(pci_find(VF(0))->physfn, pci_find(PF));
     assert_int_equal(cfg_read(VF(0), 0, 4), ~0u);
     /* After a reset: not ready, ready, another one. */
-    put(vf[1], PCI_REG_VENDOR, 4, 0xffff0001);
+    sim_put(vf[1], PCI_REG_VENDOR, 4, 0xffff0001);
     assert_int_equal(pci_identity(dev) & 0xffff, 1);
-    put(vf[1], PCI_REG_VENDOR, 4, ~0u);
-    put(vf[1], PCI_REG_CLASS_REV, 4, 0x01080203);
+    sim_put(vf[1], PCI_REG_VENDOR, 4, ~0u);
+    sim_put(vf[1], PCI_REG_CLASS_REV, 4, 0x01080203);
     assert_int_not_equal(pci_identity(dev), 0x12341b36);
-    put(vf[1], PCI_REG_CLASS_REV, 4, ~0u);
+    sim_put(vf[1], PCI_REG_CLASS_REV, 4, ~0u);
     assert_int_equal(pci_identity(dev), ~0u);
 }
 
@@ -267,7 +254,7 @@ static void test_bars(void **state)
     /* The bit that hardware has not reads as such, and stays on where it is obeyed. */
     cfg_write(VF(0), PCI_REG_COMMAND, 2, 0);
     assert_int_equal(cfg_read(VF(0), PCI_REG_COMMAND, 2), 0);
-    assert_int_equal(get(vf[0], PCI_REG_COMMAND, 2), PCI_COMMAND_MEMORY);
+    assert_int_equal(sim_get(vf[0], PCI_REG_COMMAND, 2), PCI_COMMAND_MEMORY);
     assert_int_equal(cfg_read(VF(2), PCI_REG_COMMAND, 2), 0);
     check_bars(0, true);
     /* BAR registers are nothing special here. */
@@ -324,19 +311,19 @@ static void test_sizing(void **state)
     assert_int_equal(dev->vf_bar[4].size, 2 * SIZE4);
     cfg_write(PF, CONTROL, 2, ON);
     assert_int_equal(dev->vf_bar[4].size, 2 * SIZE4);
-    assert_int_equal(get(pf, CAP + PCI_SRIOV_BAR0 + 16, 4), VF_BAR4);
+    assert_int_equal(sim_get(pf, CAP + PCI_SRIOV_BAR0 + 16, 4), VF_BAR4);
 }
 
 /* Firmware may have left them on: then they are off for a moment. */
 static void test_on_at_boot(void **state)
 {
     (void)state;
-    put(pf, CAP + PCI_SRIOV_NUM_VFS, 2, 2);
-    put(pf, CONTROL, 2, ON);
+    sim_put(pf, CAP + PCI_SRIOV_NUM_VFS, 2, 2);
+    sim_put(pf, CONTROL, 2, ON);
     appear(2);
     sim_boot();
     assert_int_equal(pci_find(PF)->vf_bar[4].size, SIZE4);
-    assert_int_equal(get(pf, CONTROL, 2), ON);
+    assert_int_equal(sim_get(pf, CONTROL, 2), ON);
     assert_int_equal(claim(0), 0);
     check_bars(0, true);
 }
@@ -344,8 +331,8 @@ static void test_on_at_boot(void **state)
 static void test_broken_capability(void **state)
 {
     (void)state;
-    put(pf, PCI_CFG_SIZE, 4, 0xfd0u << 20 | 0x0001000e);
-    put(pf, 0xfd0, 4, 0x00010000 | PCI_EXT_CAP_SRIOV); /* runs past the end */
+    sim_put(pf, PCI_CFG_SIZE, 4, 0xfd0u << 20 | 0x0001000e);
+    sim_put(pf, 0xfd0, 4, 0x00010000 | PCI_EXT_CAP_SRIOV); /* runs past the end */
     sim_boot();
     assert_int_equal(pci_find(PF)->cap_sriov, 0);
     assert_int_equal(claim(0), -EINVAL);
@@ -376,11 +363,11 @@ static void check_fixed(void)
     cfg_write(PF, CAP + PCI_SRIOV_BAR0 + 17, 1, 0x55);
     assert_int_equal(deny_count(DENY_BAR_DECODE_ON), bar + 3);
     assert_memory_equal(before, &pf->config[CAP], sizeof(before));
-    assert_int_equal(get(pf, express + PCI_EXP_DEVCTL, 2), 0);
-    assert_int_equal(get(pf, power + PCI_PM_CONTROL, 2), 0);
+    assert_int_equal(sim_get(pf, express + PCI_EXP_DEVCTL, 2), 0);
+    assert_int_equal(sim_get(pf, power + PCI_PM_CONTROL, 2), 0);
     /* What harms nobody goes on. */
     cfg_write(PF, express + PCI_EXP_DEVCTL, 2, 0x2810);
-    assert_int_equal(get(pf, express + PCI_EXP_DEVCTL, 2), 0x2810);
+    assert_int_equal(sim_get(pf, express + PCI_EXP_DEVCTL, 2), 0x2810);
     cfg_write(PF, express + PCI_EXP_DEVCTL, 2, 0);
     cfg_write(PF, CONTROL, 2, ON);
     cfg_write(PF, CAP + PCI_SRIOV_NUM_VFS, 2, 2);
@@ -420,10 +407,10 @@ static void test_in_use(void **state)
     assert_null(pci_find(VF(1)));
     assert_int_equal(sim_gone, 2);
     cfg_write(PF, CONTROL, 2, 0);
-    assert_int_equal(get(pf, CONTROL, 2), 0);
+    assert_int_equal(sim_get(pf, CONTROL, 2), 0);
     appear(0);
     cfg_write(PF, CAP + PCI_SRIOV_NUM_VFS, 2, 0);
-    assert_int_equal(get(pf, CAP + PCI_SRIOV_NUM_VFS, 2), 0);
+    assert_int_equal(sim_get(pf, CAP + PCI_SRIOV_NUM_VFS, 2), 0);
     assert_int_equal(vpci_physdev_remove(SIM_DOMAIN, VF(1)), -ENODEV);
     assert_int_equal(vpci_physdev_remove(SIM_DOMAIN, PF), 0);
 }
@@ -435,7 +422,7 @@ static void test_own(void **state)
     assert_int_equal(claim(0), 0);
     check_bars(0, true);
     cfg_write(PF, express + PCI_EXP_DEVCTL, 2, PCI_EXP_DEVCTL_FLR);
-    assert_int_equal(get(pf, express + PCI_EXP_DEVCTL, 2), PCI_EXP_DEVCTL_FLR);
+    assert_int_equal(sim_get(pf, express + PCI_EXP_DEVCTL, 2), PCI_EXP_DEVCTL_FLR);
     check_bars(0, false);
     cfg_write(VF(0), PCI_REG_COMMAND, 2, 0);
     check_bars(0, true);
@@ -464,7 +451,7 @@ static void test_msix_after_reset(void **state)
     cfg_write(VF(1), control, 2, PCI_MSIX_ENABLE);
     assert_int_equal(hw[3], 0);
     cfg_write(VF(1), control, 2, 0);
-    put(vf[1], control, 2, 3);
+    sim_put(vf[1], control, 2, 3);
     hw[0] = 0;
     hw[3] = 1;
     cfg_write(VF(1), PCI_REG_COMMAND, 2, PCI_COMMAND_MASTER);
@@ -486,14 +473,14 @@ static void guest_bar(unsigned i, uint64_t addr)
 /* The second one, attached; hardware's registers as the control domain would have left them. */
 static void give_to_guest(void)
 {
-    put(pf, CAP + PCI_SRIOV_NUM_VFS, 2, 2);
-    put(pf, CONTROL, 2, ON);
+    sim_put(pf, CAP + PCI_SRIOV_NUM_VFS, 2, 2);
+    sim_put(pf, CONTROL, 2, ON);
     appear(2);
     sim_guest_begin();
     assert_int_equal(pci_add(VF(1), NULL), 0);
-    put(pf, CONTROL, 2, PCI_SRIOV_VFE);
+    sim_put(pf, CONTROL, 2, PCI_SRIOV_VFE);
     assert_int_equal(vpci_guest_attach(SIM_DOMAIN, VF(1), 1, 0), -ENXIO);
-    put(pf, CONTROL, 2, ON);
+    sim_put(pf, CONTROL, 2, ON);
     assert_int_equal(vpci_guest_attach(SIM_DOMAIN, VF(1), 1, 0), 0);
     cfg_write(PCI_SBDF(0, 0, 1, 0), PCI_REG_PRIMARY_BUS, 4, 1 << 16 | 1 << 8);
 }
@@ -528,8 +515,8 @@ static void test_guest(void **state)
     assert_int_equal(guest_mem(table + 12, 4, false, &val), TRAP_DONE);
     assert_int_equal(val, 1);
     /* The hardware's registers: none was written but its own. */
-    assert_int_equal(get(pf, CAP + PCI_SRIOV_BAR0, 4), VF_BAR0 | PCI_BAR_MEM_64);
-    assert_int_equal(get(vf[1], PCI_REG_BAR0, 4), 0);
+    assert_int_equal(sim_get(pf, CAP + PCI_SRIOV_BAR0, 4), VF_BAR0 | PCI_BAR_MEM_64);
+    assert_int_equal(sim_get(vf[1], PCI_REG_BAR0, 4), 0);
     cfg_write(GUEST, PCI_REG_COMMAND, 2, 0);
     assert_int_equal(sim_guest_nr_mapped(), 0);
     assert_true(pci_find(VF(1))->decode); /* its table stays a hole for everybody */

@@ -266,7 +266,7 @@ static void paging_of(const struct cpu_vcpu *c, struct guest_paging *pg)
 {
     struct cpu_control r;
 
-    cpu_get_control(c, &r);
+    cpu_backend->get_control(c, &r);
     *pg = (struct guest_paging){ r.cr0, r.cr3, r.cr4, r.efer, c->regs.rflags & RFLAGS_AC };
 }
 
@@ -501,7 +501,7 @@ const uint8_t *guest_fetch_ptr(struct cpu_vcpu *c, size_t *avail)
     const uint8_t *page;
     uint64_t linear;
 
-    cpu_get_control(c, &control);
+    cpu_backend->get_control(c, &control);
     linear = fetch_address(c, &control, &pg);
     page = fetch_page(c, &pg, linear);
     if (!page)
@@ -534,7 +534,7 @@ size_t guest_fetch(struct cpu_vcpu *c, uint8_t *bytes, size_t n)
     struct guest_paging pg;
     uint64_t linear;
 
-    cpu_get_control(c, &control);
+    cpu_backend->get_control(c, &control);
     linear = fetch_address(c, &control, &pg);
     return fetch_parts(c, &pg, linear, bytes, n);
 }

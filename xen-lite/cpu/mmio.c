@@ -338,7 +338,7 @@ static void emulate(struct cpu_vcpu *c, uint64_t gpa, bool nothing_there)
     struct insn insn;
     size_t n;
 
-    cpu_get_control(c, &control);
+    cpu_backend->get_control(c, &control);
     mode = code_mode(c, &control);
     n = guest_fetch_insn(c, &control, bytes);
     if (insn_decode(bytes, n, mode, &insn) || insn.op == INSN_UD) {

@@ -192,7 +192,7 @@ unsigned cpu_mode_bytes(const struct cpu_vcpu *c)
 {
     struct cpu_control r;
 
-    cpu_get_control(c, &r);
+    cpu_backend->get_control(c, &r);
     return cpu_control_bytes(&r, c->regs.rflags);
 }
 

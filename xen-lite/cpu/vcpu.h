@@ -230,7 +230,7 @@ struct cpu_backend {
     int (*get_msr)(const struct cpu_vcpu *c, uint32_t msr, uint64_t *val);
     int (*set_msr)(struct cpu_vcpu *c, uint32_t msr, uint64_t val);
     unsigned (*get_cpl)(const struct cpu_vcpu *c);
-    /* The same as get_cr, get_efer and get_segment say, at once. NULL: these are asked. */
+    /* The same as get_cr, get_efer and get_segment say, at once. */
     void (*get_control)(const struct cpu_vcpu *c, struct cpu_control *out);
 
     /* Makes the next entry deliver *ev. At most one event an entry. */
@@ -255,20 +255,6 @@ struct cpu_backend {
 
 /* The backend in use; NULL until cpu_backend_init() returned 0. */
 extern const struct cpu_backend *cpu_backend;
-
-static inline void cpu_get_control(const struct cpu_vcpu *c, struct cpu_control *out)
-{
-    const struct cpu_backend *b = cpu_backend;
-    struct cpu_segment cs;
-
-    if (likely(b->get_control)) {
-        b->get_control(c, out);
-        return;
-    }
-    b->get_segment(c, CPU_SEG_CS, &cs);
-    *out = (struct cpu_control){ b->get_cr(c, 0), b->get_cr(c, 3), b->get_cr(c, 4),
-                                 b->get_efer(c),  cs.base,         cs.attr };
-}
 
 /*
  * Boot CPU, once: asks every backend, takes the first that can work, reads the machine's features that CPU state

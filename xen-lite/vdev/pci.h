@@ -181,6 +181,8 @@ volatile uint8_t *pci_window(paddr_t pa, size_t len);
 uint8_t pci_find_cap(uint32_t sbdf, uint8_t id);
 /* Offset of an extended capability, 0: none, or out of reach.  Bounded as well. */
 uint16_t pci_find_ext_cap(uint32_t sbdf, uint16_t id);
+/* The function's PCIe capability has this register (PCI_EXP_*, of 2 bytes): its version and kind do, and it lies inside. */
+bool pci_has_exp(const struct pci_dev *dev, unsigned reg);
 /* Known functions that are hidden. */
 extern unsigned pci_nr_hidden;
 /* Takes a known function out of every domain's reach.  0, -ENODEV, -EBUSY.  At boot. */

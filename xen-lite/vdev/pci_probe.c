@@ -246,6 +246,19 @@ uint16_t pci_find_ext_cap(uint32_t sbdf, uint16_t id)
     return 0;
 }
 
+/* PCIe 5.0, 7.5.3: registers of slots are there with a slot, the second set with version 2. */
+bool pci_has_exp(const struct pci_dev *dev, unsigned reg)
+{
+    uint32_t flags;
+
+    if (!dev->cap_pcie || dev->cap_pcie + reg + 2 > PCI_CFG_SIZE)
+        return false;
+    flags = pci_conf_read(dev->sbdf, dev->cap_pcie + PCI_EXP_FLAGS, 2);
+    if (reg >= PCI_EXP_DEVCTL2)
+        return (flags & PCI_EXP_FLAGS_VERSION) >= 2;
+    return reg != PCI_EXP_SLTCTL || (flags & PCI_EXP_FLAGS_SLOT);
+}
+
 static void probe_caps(struct pci_dev *dev)
 {
     dev->cap_pm = pci_find_cap(dev->sbdf, PCI_CAP_PM);

@@ -94,13 +94,6 @@ static uint16_t read_exp(const struct pci_dev *dev, unsigned reg)
     return (uint16_t)pci_conf_read(dev->sbdf, dev->cap_pcie + reg, 2);
 }
 
-/* Version 2 of the capability has the second set of registers (PCIe 5.0, 7.5.3); it must not run past the end. */
-static bool has_exp2(const struct pci_dev *dev)
-{
-    return dev->cap_pcie && dev->cap_pcie + PCI_EXP_LNKCTL2 + 2 <= PCI_CFG_SIZE &&
-           (read_exp(dev, PCI_EXP_FLAGS) & 0xf) >= 2;
-}
-
 /* Control registers of resizable BARs (PCIe 5.0, 7.8.6): how many, and where the first one is. */
 static unsigned rebar_controls(const struct pci_dev *dev, unsigned *first)
 {
@@ -126,11 +119,11 @@ void pci_save(const struct pci_dev *dev, struct pci_saved *s)
     s->cache_line = (uint8_t)pci_conf_read(sbdf, 0x0c, 1);
     s->latency = (uint8_t)pci_conf_read(sbdf, 0x0d, 1);
     s->int_line = (uint8_t)pci_conf_read(sbdf, PCI_REG_INT_LINE, 1);
-    if (dev->cap_pcie) {
+    if (pci_has_exp(dev, PCI_EXP_LNKCTL)) {
         s->devctl = read_exp(dev, PCI_EXP_DEVCTL) & (uint16_t)~PCI_EXP_DEVCTL_FLR;
         s->lnkctl = read_exp(dev, PCI_EXP_LNKCTL);
     }
-    if (has_exp2(dev)) {
+    if (pci_has_exp(dev, PCI_EXP_LNKCTL2)) {
         s->devctl2 = read_exp(dev, PCI_EXP_DEVCTL2);
         s->lnkctl2 = read_exp(dev, PCI_EXP_LNKCTL2);
     }
@@ -154,11 +147,11 @@ void pci_restore(const struct pci_dev *dev, const struct pci_saved *s)
     pci_silence(dev);
     for (unsigned i = 0; i < nr; i++)
         pci_conf_write(sbdf, first + i * 8, 4, s->rebar[i]);
-    if (dev->cap_pcie) {
+    if (pci_has_exp(dev, PCI_EXP_LNKCTL)) {
         write_exp(dev, PCI_EXP_DEVCTL, s->devctl);
         write_exp(dev, PCI_EXP_LNKCTL, s->lnkctl);
     }
-    if (has_exp2(dev)) {
+    if (pci_has_exp(dev, PCI_EXP_LNKCTL2)) {
         write_exp(dev, PCI_EXP_DEVCTL2, s->devctl2);
         write_exp(dev, PCI_EXP_LNKCTL2, s->lnkctl2);
     }

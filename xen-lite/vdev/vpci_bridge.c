@@ -9,6 +9,7 @@
  * All functions: vpci->lock held.
  */
 #include "lib/errno.h"
+#include "lib/printf.h"
 #include "vdev/vpci_engine.h"
 
 /* reg->index of a guarded register: which changes of the bits in reg->value count. */
@@ -94,6 +95,21 @@ uint32_t vpci_bridge_command(struct vpci_dev *vd, const struct vpci_reg *reg, ui
                   GUARD_CLEARED);
 }
 
+/*
+ * Two registers in one place are a bridge that says nonsense about itself. It is the control domain's all the same, and who came
+ * first watches over the place.
+ */
+static int add(struct vpci_dev *vd, const struct vpci_reg *reg)
+{
+    int rc = vpci_add_reg(vd, reg);
+
+    if (rc != -EEXIST)
+        return rc;
+    pr_warn("pci " PCI_FMT ": its capabilities overlap at register %#x, which is not guarded as %s",
+            PCI_ARG(vd->sbdf), reg->offset, reg->name);
+    return 0;
+}
+
 static int guard(struct vpci_dev *vd, unsigned offset, unsigned size, enum guard kind,
                  uint32_t bits, const char *name)
 {
@@ -104,7 +120,14 @@ static int guard(struct vpci_dev *vd, unsigned offset, unsigned size, enum guard
                                   .write = guarded_write,
                                   .name = name };
 
-    return vpci_add_reg(vd, &reg);
+    return add(vd, &reg);
+}
+
+static int guard_exp(struct vpci_dev *vd, unsigned reg, enum guard kind, uint32_t bits,
+                     const char *name)
+{
+    return pci_has_exp(vd->pdev, reg) ? guard(vd, vd->pdev->cap_pcie + reg, 2, kind, bits, name)
+                                      : 0;
 }
 
 /* The secondary bus number is fixed by whatever is known behind the bridge: vdev/vpci_header.c. */
@@ -139,24 +162,44 @@ static int guard_header(struct vpci_dev *vd)
 /* Ports whose link is behind them. The power controller's bit and the interlock's are there only with a slot. */
 static int guard_link(struct vpci_dev *vd)
 {
+    static const struct {
+        uint8_t reg;
+        uint32_t bits;
+        const char *name;
+    } rows[] = {
+        { PCI_EXP_LNKCTL, PCI_EXP_LNKCTL_DISABLE, "link-control" },
+        { PCI_EXP_LNKCTL2, PCI_EXP_LNKCTL2_COMPLIANCE, "link-control-2" },
+        { PCI_EXP_SLTCTL, PCI_EXP_SLTCTL_POWER_OFF | PCI_EXP_SLTCTL_INTERLOCK, "slot-control" },
+    };
     const struct pci_dev *pdev = vd->pdev;
-    unsigned cap = pdev->cap_pcie, dpc;
-    int rc;
+    unsigned dpc;
+    int rc = 0;
 
     if (pdev->pcie_type != PCIE_ROOT_PORT && pdev->pcie_type != PCIE_DOWNSTREAM &&
         pdev->pcie_type != PCI_TO_PCIE_BRIDGE)
         return 0;
-    rc = guard(vd, cap + PCI_EXP_LNKCTL, 2, GUARD_SET, PCI_EXP_LNKCTL_DISABLE, "link-control");
-    if (!rc && (vpci_hw_read(vd, cap + PCI_EXP_FLAGS, 2) & PCI_EXP_FLAGS_VERSION) >= 2)
-        rc = guard(vd, cap + PCI_EXP_LNKCTL2, 2, GUARD_SET, PCI_EXP_LNKCTL2_COMPLIANCE,
-                   "link-control-2");
-    if (!rc && (vpci_hw_read(vd, cap + PCI_EXP_FLAGS, 2) & PCI_EXP_FLAGS_SLOT))
-        rc = guard(vd, cap + PCI_EXP_SLTCTL, 2, GUARD_SET,
-                   PCI_EXP_SLTCTL_POWER_OFF | PCI_EXP_SLTCTL_INTERLOCK, "slot-control");
+    for (unsigned i = 0; i < ARRAY_SIZE(rows) && !rc; i++)
+        rc = guard_exp(vd, rows[i].reg, GUARD_SET, rows[i].bits, rows[i].name);
     dpc = pci_find_ext_cap(pdev->sbdf, PCI_EXT_CAP_DPC);
     if (!rc && dpc && dpc + PCI_DPC_CONTROL + 2 <= PCI_CFG_EXT_SIZE)
         rc = guard(vd, dpc + PCI_DPC_CONTROL, 2, GUARD_SET, PCI_DPC_TRIGGER, "containment-control");
     return rc;
+}
+
+/* In a sleeping state a bridge forwards nothing (PCI Bus Power Management 1.2, 4.7.1). Waking up is always possible. */
+static int guard_power(struct vpci_dev *vd)
+{
+    const struct vpci_reg control = { .offset = (uint16_t)(vd->pdev->cap_pm + PCI_PM_CONTROL),
+                                      .size = 2,
+                                      .rw1c = PCI_PM_PME_STATUS,
+                                      .index = GUARD_SET,
+                                      .value = PCI_PM_STATE_MASK,
+                                      .write = guarded_write,
+                                      .name = "power-control" };
+
+    if (!vd->pdev->cap_pm || control.offset + 2 > PCI_CFG_SIZE)
+        return 0;
+    return add(vd, &control);
 }
 
 int vpci_bridge_init(struct vpci_dev *vd)
@@ -169,21 +212,12 @@ int vpci_bridge_init(struct vpci_dev *vd)
         return 0;
     rc = guard_header(vd);
     /* A packet that is larger than a port on its way takes is malformed, for both ends of the link (PCIe 5.0, 2.2.2). */
-    if (!rc && pdev->cap_pcie)
-        rc = guard(vd, pdev->cap_pcie + PCI_EXP_DEVCTL, 2, GUARD_ANY, PCI_EXP_DEVCTL_PAYLOAD,
-                   "device-control");
+    if (!rc)
+        rc = guard_exp(vd, PCI_EXP_DEVCTL, GUARD_ANY, PCI_EXP_DEVCTL_PAYLOAD, "device-control");
     if (!rc && pdev->cap_pcie)
         rc = guard_link(vd);
-    /* In a sleeping state a bridge forwards nothing (PCI Bus Power Management 1.2, 4.7.1). Waking up is always possible. */
-    if (!rc && pdev->cap_pm)
-        rc = vpci_add_reg(vd,
-                          &(struct vpci_reg){ .offset = (uint16_t)(pdev->cap_pm + PCI_PM_CONTROL),
-                                              .size = 2,
-                                              .rw1c = PCI_PM_PME_STATUS,
-                                              .index = GUARD_SET,
-                                              .value = PCI_PM_STATE_MASK,
-                                              .write = guarded_write,
-                                              .name = "power-control" });
+    if (!rc)
+        rc = guard_power(vd);
     acs = pdev->cap_pcie ? pci_find_ext_cap(pdev->sbdf, PCI_EXT_CAP_ACS) : 0;
     if (!rc && acs && acs + PCI_ACS_CONTROL + 2 <= PCI_CFG_EXT_SIZE)
         rc = guard(vd, acs + PCI_ACS_CONTROL, 2, GUARD_CLEARED, PCI_ACS_WANTED, "acs-control");
