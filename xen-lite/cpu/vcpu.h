@@ -74,8 +74,9 @@ struct cpu_segment {
 #define X86_AC 17
 #define X86_MC 18
 
-/* Kinds of exits that are counted: what guests cause by instructions and accesses. */
-#define CPU_EXITS(X) X(cpuid) X(rdmsr) X(wrmsr) X(hlt) X(hypercall) X(pause) X(port) X(memory)
+/* Kinds of exits that are counted: what guests cause by instructions and accesses, and the machine's interrupts. */
+#define CPU_EXITS(X)                                                                               \
+    X(cpuid) X(rdmsr) X(wrmsr) X(hlt) X(hypercall) X(pause) X(port) X(memory) X(interrupt)
 
 enum cpu_exit_kind {
 #define X(name) CPU_EXIT_##name,

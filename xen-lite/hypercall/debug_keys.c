@@ -23,6 +23,16 @@
 
 static void print_help(void);
 
+/* Interrupts that were posted and not taken by us went into the guest without an exit. */
+static void print_vcpu(const struct domain *d, const struct vcpu *v)
+{
+    report("d%uv%u: CPU %u, state %d, upcall vector %u, %s pending, %lu interrupts posted by CPUs, "
+           "%lu posted ones taken",
+           d->domid, v->id, v->sched.cpu, sched_state(v), v->evt.upcall_vector,
+           READ_ONCE(v->evt.info->evtchn_upcall_pending) ? "events" : "nothing",
+           READ_ONCE(v->vlapic.stats.posted), READ_ONCE(v->post.taken));
+}
+
 static void print_domains(void)
 {
     struct domain *d;
@@ -33,9 +43,7 @@ static void print_domains(void)
         report("d%u: %u vCPUs, %lu pages, %u references, %u event channels", d->domid, d->max_vcpus,
                domain_ram_pages(d), READ_ONCE(d->refs), READ_ONCE(d->evtchn.nr_active));
         for_each_vcpu (d, v)
-            report("d%uv%u: CPU %u, state %d, upcall vector %u, %s pending", d->domid, v->id,
-                   v->sched.cpu, sched_state(v), v->evt.upcall_vector,
-                   READ_ONCE(v->evt.info->evtchn_upcall_pending) ? "events" : "nothing");
+            print_vcpu(d, v);
     }
     domain_list_unlock();
 }

@@ -29,7 +29,7 @@ static int post(struct vlapic *l, uint8_t vec)
         __atomic_fetch_add(&l->stats.coalesced, 1, __ATOMIC_RELAXED);
         return 0;
     }
-    __atomic_fetch_add(&l->stats.accepted, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&l->stats.posted, 1, __ATOMIC_RELAXED);
     if (answer == 2) {
         (void)__atomic_exchange_n(&l->pending, 1, __ATOMIC_SEQ_CST);
         vcpu_tell_posted(l->vcpu);

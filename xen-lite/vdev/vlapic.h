@@ -49,6 +49,7 @@ enum vlapic_lvt {
 
 struct vlapic_stats {
     uint64_t accepted;  /* atomic; bits set in irr that were clear */
+    uint64_t posted;    /* atomic; bits that CPUs set in the descriptor; accepted as well when we take them from there */
     uint64_t coalesced; /* atomic; already set */
     uint64_t acked;     /* taken by the vCPU */
     uint64_t eois;

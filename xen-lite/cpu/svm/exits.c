@@ -88,7 +88,7 @@ static void on_msr(struct cpu_vcpu *c)
 /* The interrupt waits at the local APIC until it is let in. */
 static void on_intr(struct cpu_vcpu *c)
 {
-    (void)c;
+    c->exits[CPU_EXIT_interrupt]++;
     irq_window();
 }
 

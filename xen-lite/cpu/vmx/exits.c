@@ -36,6 +36,7 @@ INSN_EXIT(on_cache_flush, exit_cache_flush)
 /* The interrupt waits at the local APIC until it is let in, unless the exit has taken it from there already. */
 static void on_external(struct cpu_vcpu *c)
 {
+    c->exits[CPU_EXIT_interrupt]++;
     if (vmx_of(c)->ctl.exit & EXIT_CTL_ACK_IRQ)
         irq_dispatch((uint8_t)vmcs_read(VMCS_EXIT_INTR));
     else
