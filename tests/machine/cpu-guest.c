@@ -189,10 +189,16 @@ static void test_interrupts(void)
     __asm__ volatile("sti; nop; nop");
     (void)*(volatile uint32_t *)(APIC + 0x20);
     EQ(seen.count, 0, "a lower priority waits for CR8");
-    __asm__ volatile("mov %0, %%cr8" ::"r"(0ull));
+    __asm__ volatile("mov %0, %%cr8" ::"r"(5ull));
     (void)*(volatile uint32_t *)(APIC + 0x20);
-    __asm__ volatile("nop; cli");
+    EQ(seen.count, 0, "also for one of its own class");
+    EQ(FAULTS("mov %2, %%cr8", "r"(16ull)), 113, "CR8 above 15 meanwhile: #GP");
+    seen.count = 0;
+    __asm__ volatile("lea 1f(%%rip), %0\n\tmov %1, %%cr8\n1:\tnop\n\tcli"
+                     : "=&S"(next) : "r"(4ull) : "memory");
     EQ(seen.count == 1 && seen.vector == 0x53, 1, "and comes when CR8 allows it");
+    EQ(seen.rip, next, "at once");
+    __asm__ volatile("mov %0, %%cr8" ::"r"(0ull));
     ipi(0x400);
     for (int i = 0; i < 3; i++)
         (void)*(volatile uint32_t *)(APIC + 0x20);

@@ -5,7 +5,7 @@
 . "$(dirname -- "$0")/lib.sh"
 
 size=64
-cpus=2
+cpus=$(cpus_or 2)
 random_file "$tmp/nvme.img" $size
 random_file "$tmp/ahci.img" $size
 nvme_sum=$(md5_of "$tmp/nvme.img")

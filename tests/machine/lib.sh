@@ -4,6 +4,7 @@
 # Environment: XEN_LITE_TEST_HYPERVISOR  runs the tests on this instead of xen-lite ('xen', 'none' or a file)
 #              XEN_LITE_TEST_MACHINE     scripts/vm's --machine (auto)
 #              XEN_LITE_TEST_OPTIONS     more options for scripts/vm, in words
+#              XEN_LITE_TEST_SHAPE       the same, but these win over the test's own: '--cpus 4 --aw-bits 48'
 #              XEN_LITE_FULL             if set, those run, too, that the quick form has no time for
 #              XEN_LITE_LONG             if set, all run, in their long form
 #              XEN_LITE_BUILD            the build directory
@@ -102,19 +103,23 @@ done_testing()
 # console's text in the file $serial.
 vm()
 {
-    local options=(--timeout "${vm_timeout:-120}" --machine "$test_machine" ${XEN_LITE_TEST_OPTIONS:-})
+    local options=(--timeout "${vm_timeout:-120}" --machine "$test_machine" ${XEN_LITE_TEST_OPTIONS:-}) own=()
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do own+=("$1"); shift; done
     [ -z "$hypervisor" ] || options+=(--hypervisor "$hypervisor")
     # Xen 4.17 gives a PVH control domain no devices behind a unit of three levels ("setup ... failed (-12)").
     [ "$hypervisor" != xen ] || options+=(--aw-bits 48)
     serial=$tmp/serial.log
     rm -f "$serial"
     status=0
-    "$src_dir/scripts/vm" "${options[@]}" --times --log "$serial" "$@" >"$tmp/out" 2>"$tmp/err" || status=$?
+    "$src_dir/scripts/vm" "${options[@]}" --times --log "$serial" "${own[@]}" ${XEN_LITE_TEST_SHAPE:-} "$@" >"$tmp/out" 2>"$tmp/err" || status=$?
     out=$(tr -d '\0' <"$tmp/out")
     err=$(tr -d '\0' <"$tmp/err")
     user_land=$(sed -n 's/^vm: user land after \([0-9.]*\) s.*/\1/p' "$tmp/err")
-    [ "$status" -lt 64 ] || diag "scripts/vm $* ended with $status:"$'\n'"$(tail -n 25 "$tmp/err")"
+    [ "$status" -lt 64 ] || diag "scripts/vm ${own[*]} $* ended with $status:"$'\n'"$(tail -n 25 "$tmp/err")"
 }
+
+# cpus_or N: how many CPUs vm gives the machine, if N were asked for.
+cpus_or() { [[ " ${XEN_LITE_TEST_SHAPE:-} " =~ " --cpus "([0-9]+) ]] && echo "${BASH_REMATCH[1]}" || echo "$1"; }
 
 # What no boot may show.
 kernel_complaints='BUG:|WARNING: CPU|Call Trace|Oops|soft lockup|rcu.*stall|unchecked MSR access|nobody cared'

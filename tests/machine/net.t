@@ -4,7 +4,7 @@
 # interrupts on every vCPU.
 . "$(dirname -- "$0")/lib.sh"
 
-cpus=2
+cpus=$(cpus_or 2)
 random_file "$tmp/file" 8
 sum=$(md5_of "$tmp/file")
 "$src_dir/scripts/lib/web-server" "$tmp/file" "$tmp/port" &

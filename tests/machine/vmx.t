@@ -6,10 +6,8 @@
 [ "$test_machine" = intel ] || skip_all 'for the Intel machine (XEN_LITE_TEST_MACHINE=intel)'
 [ -z "$hypervisor" ] || skip_all 'for xen-lite'
 
-cpu=qemu64,vendor=GenuineIntel,+vmx,vmx-strict-tlb=on,+pdpe1gb,+rdtscp,+rdrand
-
 # without FEATURE,...: a CPU that lacks these.
-without() { printf '%s\n' --qemu-arg -cpu --qemu-arg "$cpu,-${1//,/,-}"; }
+without() { printf '%s\n' --cpu-features "-${1//,/,-}"; }
 
 while read -r what features; do
     vm --cpus 2 $(without "$features") -- 'xl dmesg; dmesg'

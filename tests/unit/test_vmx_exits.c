@@ -58,6 +58,14 @@ HANDLER(vmx_entry_failed)
 HANDLER(vmx_exit_eoi)
 HANDLER(vmx_exit_apic_write)
 
+void exit_set_cr8(struct cpu_vcpu *c, unsigned gpr, unsigned len)
+{
+    assert_ptr_equal(c, &rig_cpu);
+    called.name = "exit_set_cr8";
+    called.val = gpr;
+    called.len = len;
+}
+
 void irq_dispatch(uint8_t vector)
 {
     called.name = "irq_dispatch";
@@ -279,15 +287,13 @@ static void test_control_registers(void **state)
     leave(28, 0x303);
     assert_string_equal(called.name, "exit_internal");
     /* CR8 without a TPR shadow */
-    rig_cpu.regs.gpr[CPU_RBX] = 9;
     leave(28, 0x308);
-    assert_int_equal(vcpu->vlapic.tpr, 0x90);
+    assert_string_equal(called.name, "exit_set_cr8");
+    assert_int_equal(called.val, CPU_RBX);
+    assert_int_equal(called.len, 3);
+    vcpu->vlapic.tpr = 0x90;
     leave(28, 0x118);
     assert_int_equal(rig_cpu.regs.gpr[CPU_RCX], 9);
-    rig_cpu.regs.gpr[CPU_RBX] = 16;
-    leave(28, 0x308);
-    assert_int_equal(called.event.vector, 13);
-    assert_int_equal(vcpu->vlapic.tpr, 0x90);
 }
 
 /* The exit has taken the interrupt from the machine's local APIC, whose handler is to run as ever. */

@@ -87,6 +87,21 @@ void exit_hypercall(struct cpu_vcpu *c, unsigned len)
 }
 
 /* Rights are checked before the exit on some CPUs and after it on others: check again. */
+/* The task priority is the local APIC's (SDM vol. 3, 11.8.6). Outside of 64-bit code a register operand has 32 bits. */
+void exit_set_cr8(struct cpu_vcpu *c, unsigned gpr, unsigned len)
+{
+    uint64_t val = c->regs.gpr[gpr];
+
+    if (cpu_mode_bytes(c) != 8)
+        val = (uint32_t)val;
+    if (val >> 4) {
+        cpu_inject_exception_error(c, X86_GP, 0);
+        return;
+    }
+    vlapic_set_cr8(&c->v->vlapic, (uint8_t)val);
+    cpu_skip(c, len);
+}
+
 void exit_xsetbv(struct cpu_vcpu *c, unsigned len)
 {
     uint64_t val = (uint32_t)c->regs.gpr[CPU_RAX] | c->regs.gpr[CPU_RDX] << 32;

@@ -31,6 +31,8 @@ void exit_wrmsr(struct cpu_vcpu *c, unsigned len);
 void exit_hlt(struct cpu_vcpu *c, unsigned len);
 void exit_hypercall(struct cpu_vcpu *c, unsigned len);
 void exit_xsetbv(struct cpu_vcpu *c, unsigned len);
+/* MOV to CR8 from register `gpr`. */
+void exit_set_cr8(struct cpu_vcpu *c, unsigned gpr, unsigned len);
 void exit_cache_flush(struct cpu_vcpu *c, unsigned len);
 void exit_pause(struct cpu_vcpu *c, unsigned len);
 void exit_rdpmc(struct cpu_vcpu *c);

@@ -13,17 +13,22 @@
 
 typedef void (*exit_fn)(struct cpu_vcpu *c);
 
-/* Prefixes are legal and rare. 0 when the bytes are not that instruction (any more). */
-static unsigned decoded_len(struct cpu_vcpu *c, enum insn_op op)
+/* False when the bytes at rip are not that instruction (any more). */
+static bool decode_at_rip(struct cpu_vcpu *c, enum insn_op op, struct insn *insn)
 {
     static const enum cpu_mode mode[] = { [2] = CPU_MODE_16, [4] = CPU_MODE_32, [8] = CPU_MODE_64 };
     uint8_t bytes[INSN_MAX_LEN];
-    struct insn insn;
     size_t n = guest_fetch(c, bytes, sizeof(bytes));
 
-    if (insn_decode(bytes, n, mode[cpu_mode_bytes(c)], &insn) || insn.op != op)
-        return 0;
-    return insn.len;
+    return !insn_decode(bytes, n, mode[cpu_mode_bytes(c)], insn) && insn->op == op;
+}
+
+/* Prefixes are legal and rare. 0 when the bytes are not that instruction (any more). */
+static unsigned decoded_len(struct cpu_vcpu *c, enum insn_op op)
+{
+    struct insn insn;
+
+    return decode_at_rip(c, op, &insn) ? insn.len : 0;
 }
 
 /*
@@ -98,6 +103,15 @@ static void on_host_event(struct cpu_vcpu *c)
     (void)c;
 }
 
+/* See svm_watch_cr8(). If another CPU of the guest changed the code meanwhile, the guest does what stands there now. */
+static void on_write_cr8(struct cpu_vcpu *c)
+{
+    struct insn insn;
+
+    if (decode_at_rip(c, INSN_MOV_TO_CR, &insn) && insn.reg == 8)
+        exit_set_cr8(c, insn.rm, insn.len);
+}
+
 static void on_db(struct cpu_vcpu *c)
 {
     cpu_inject_exception(c, X86_DB);
@@ -157,6 +171,7 @@ static void on_npf(struct cpu_vcpu *c)
 }
 
 static const exit_fn exit_table[SVM_EXIT_TABLE_SIZE] = {
+    [SVM_EXIT_CR_WRITE(8)] = on_write_cr8,
     [SVM_EXIT_EXCEPTION(X86_DB)] = on_db,
     [SVM_EXIT_EXCEPTION(X86_AC)] = on_ac,
     [SVM_EXIT_EXCEPTION(X86_MC)] = on_mc,

@@ -6,6 +6,7 @@
 #include "cpu/svm/svm.h"
 
 #include "cpu/exit.h"
+#include "domain/domain.h"
 
 /* Not for NMI handlers only: an exit that is no longer needed costs one pass, and the guest's IRET runs then. */
 static void intercept_iret(struct vmcb *vm)
@@ -84,6 +85,22 @@ void svm_close_irq_window(struct vmcb *vm)
     vm->int_ctl &= ~SVM_V_IRQ;
     vm->intercept1 &= ~(uint32_t)SVM_INTERCEPT_VINTR;
     vm->clean &= ~(uint32_t)(SVM_CLEAN_INTERCEPTS | SVM_CLEAN_TPR);
+}
+
+/*
+ * A request that waits for a lower task priority is due as soon as the guest lowers it, which does not exit otherwise. V_IRQ with
+ * the request's own priority (APM 15.21.1) would tell as well, but QEMU 7.2 takes one that equals the task priority for higher.
+ */
+void svm_watch_cr8(struct cpu_vcpu *c)
+{
+    struct vmcb *vm = vmcb_of(c);
+    bool waits = c->cr8 && c->v->vlapic.blocked;
+    uint16_t want = waits ? SVM_INTERCEPT_CR(8) : 0;
+
+    if (want == vm->intercept_cr_write)
+        return;
+    vm->intercept_cr_write = want;
+    vm->clean &= ~(uint32_t)SVM_CLEAN_INTERCEPTS;
 }
 
 void svm_exit_vintr(struct cpu_vcpu *c)

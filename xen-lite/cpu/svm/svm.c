@@ -279,6 +279,8 @@ static void svm_enter(struct cpu_vcpu *c)
         vm->int_ctl = (vm->int_ctl & ~SVM_V_TPR_MASK) | c->cr8;
         vm->clean &= ~(uint32_t)SVM_CLEAN_TPR;
     }
+    if (unlikely(c->cr8 | vm->intercept_cr_write))
+        svm_watch_cr8(c);
     vm->int_state = c->shadow;
     vm->rax = c->regs.gpr[CPU_RAX];
     vm->rsp = c->regs.gpr[CPU_RSP];

@@ -22,6 +22,8 @@
 #define SVM_FEATURE_FLUSH_ASID BIT(6)
 #define SVM_FEATURE_DECODE BIT(7)
 
+#define SVM_INTERCEPT_CR(n) (1u << (n)) /* APM table B-1, offsets 000h and 002h */
+
 /* APM table B-1, offset 00Ch: first intercept vector of instructions and events. */
 #define SVM_INTERCEPT_INTR BIT(0)
 #define SVM_INTERCEPT_NMI BIT(1)
@@ -306,6 +308,8 @@ void svm_request_irq_window(struct cpu_vcpu *c);
 void svm_request_nmi_window(struct cpu_vcpu *c);
 /* Takes over an event whose delivery the exit cut short (EXITINTINFO). */
 void svm_take_interrupted_event(struct cpu_vcpu *c);
+/* svm_enter(): has writes of CR8 exit while something waits for a lower task priority, and not otherwise. */
+void svm_watch_cr8(struct cpu_vcpu *c);
 void svm_exit_vintr(struct cpu_vcpu *c);
 /* svm_enter(): turns an interrupt in EVENTINJ into a virtual one if that can be; true if it did. */
 bool svm_inject_as_virq(struct cpu_vcpu *c);

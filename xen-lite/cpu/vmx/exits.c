@@ -99,19 +99,16 @@ static uint64_t operand(const struct cpu_vcpu *c, unsigned gpr)
     return cpu_mode_bytes(c) == 8 ? c->regs.gpr[gpr] : (uint32_t)c->regs.gpr[gpr];
 }
 
-/* Without a TPR shadow: the task priority is the local APIC's (SDM vol. 3, 11.8.6). */
+/* Without a TPR shadow. */
 static void on_cr8(struct cpu_vcpu *c, uint64_t q)
 {
     unsigned gpr = CRQ_GPR(q);
 
-    if (CRQ_TYPE(q) == CRQ_MOV_FROM) {
-        c->regs.gpr[gpr] = vlapic_get_cr8(&c->v->vlapic);
-    } else if (c->regs.gpr[gpr] >> 4) {
-        cpu_inject_exception_error(c, X86_GP, 0);
+    if (CRQ_TYPE(q) == CRQ_MOV_TO) {
+        exit_set_cr8(c, gpr, insn_len());
         return;
-    } else {
-        vlapic_set_cr8(&c->v->vlapic, (uint8_t)c->regs.gpr[gpr]);
     }
+    c->regs.gpr[gpr] = vlapic_get_cr8(&c->v->vlapic);
     cpu_skip(c, insn_len());
 }
 

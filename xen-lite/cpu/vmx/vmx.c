@@ -65,10 +65,11 @@ static const char *vmx_probe(void)
     p2m_set_nested_paging(false);
     vmcs_table_init();
     emulate_apic = cmdline_list_has("apicv", "off");
-    no_posting = !cmdline_list_has("apicv", "posted"); /* asked for: it has not run on a processor yet */
+    no_posting = cmdline_list_has("apicv", "no-posted");
     why = read_caps(&vmx_caps);
     if (!why)
-        pr_info("cpu: guests' local APICs: %s%s", vmx_apic_summary(&vmx_caps), emulate_apic ? " (apicv=off)" : "");
+        pr_info("cpu: guests' local APICs: %s%s", vmx_apic_summary(&vmx_caps),
+                emulate_apic ? " (apicv=off)" : no_posting ? " (apicv=no-posted)" : "");
     return why;
 }
 
