@@ -34,6 +34,23 @@ ok "the control domain powers the machine off (after ${machine_time:-?} s, user 
 
 "$src_dir/scripts/vm" --machine vax -- true 2>"$tmp/err"
 is "$?" 2 'a machine that is not there is refused with 2'
+# Nested KVM: what this host has does not matter, it is made of files.
+kvm="$tmp/host/sys/module/kvm_intel/parameters"
+mkdir -p "$tmp/host/dev" "$tmp/host/proc" "$kvm"
+chosen() { XEN_LITE_KVM_ROOT="$tmp/host" "$src_dir/scripts/vm" --machine "$1" --print-command -- true 2>"$tmp/err"; }
+lacks() { chosen kvm >/dev/null; is "$?" 2 "KVM without $2 is refused"; like "$(cat "$tmp/err")" "$1" 'with the reason'; }
+lacks 'no /dev/kvm' /dev/kvm
+touch "$tmp/host/dev/kvm"
+echo 'flags : fpu sse2' >"$tmp/host/proc/cpuinfo"
+lacks 'no vmx or svm' 'virtualisation of the CPU'
+echo 'flags : fpu vmx sse2' >"$tmp/host/proc/cpuinfo"
+echo N >"$kvm/nested"
+lacks 'kvm_intel nested=1' nesting
+like "$(chosen auto)" '-accel.*tcg' 'auto emulates then'
+echo Y >"$kvm/nested"
+like "$(chosen auto)" "'-accel' 'kvm' '-cpu' 'host'" 'where it nests, auto takes it'
+like "$(chosen kvm)" 'intel-iommu,intremap=on,.*caching-mode=on' 'with an IOMMU'
+
 "$src_dir/scripts/vm" --cpus many -- true 2>"$tmp/err"
 is "$?" 2 'a wrong argument is refused with 2'
 done_testing
