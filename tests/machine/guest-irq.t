@@ -114,7 +114,7 @@ xl-lite load other -s 'NOBODY-READS-IT.NOBODY-READS-IT.NOBODY-READS-IT.NOBODY-RE
 theirs=$(xl-lite p2m other 0x2000000 | sed -n 's/.*is machine frame \(0x[0-9a-f]*\).*/\1/p')
 # Above the guest's own memory: below it, the same number is the guest's own.
 edu-dma hold 0x10000000 >/tmp/ours &
-for i in $(seq 50); do [ -s /tmp/ours ] && break; usleep 100000; done
+for i in $(seq 300); do [ -s /tmp/ours ] && break; usleep 100000; done
 # A frame of the hypervisor's own that never holds zeros only: the root of the control domain's page table.
 targets=$(xl-lite iommu | awk '/^0000:00:00.0/ { print $7 }'),$(cat /tmp/ours),$(printf 0x%x $((theirs << 12)))
 section 'targets'; echo $targets

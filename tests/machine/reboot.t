@@ -24,6 +24,6 @@ vm_timeout=150
 vm --allow-reboot --script "$tmp/script" --device nvme,drive=nvme,serial=xl1 \
     --qemu-arg -drive --qemu-arg "if=none,id=nvme,format=raw,file=$tmp/disk.img"
 is "$status" 0 'the machine restarts and comes up again'
-is "$out" "$(printf 'first boot\nsecond boot\n2')" 'both boots ran the script, the second with all vCPUs and the disk'
+is "$out" "$(printf 'first boot\nsecond boot\n%s' "$(cpus_or 2)")" 'both boots ran the script, the second with all vCPUs and the disk'
 unlike "$err" "$kernel_complaints" 'no complaint of the kernel'
 done_testing

@@ -81,7 +81,7 @@ echo 1 >$files/sriov_drivers_autoprobe; echo $vf >/sys/bus/pci/drivers/nvme/bind
 within 20 grep -q live /sys/class/nvme/nvme1/state
 # The kernel takes both for paths to one disk, and is to use both.
 echo round-robin >/sys/class/nvme-subsystem/nvme-subsys0/iopolicy
-irqs() { awk '/nvme1q/ { n += $2 + $3 } END { print n + 0 }' /proc/interrupts; }
+irqs() { awk '/nvme1q/ { for (i = 2; i <= NF && $i ~ /^[0-9]+$/; i++) n += $i } END { print n + 0 }' /proc/interrupts; }
 before=$(irqs); dd if=/dev/nvme0n1 bs=64k iflag=direct 2>/dev/null | md5sum; echo "interrupts $(($(irqs) - before))"
 section 'off'; number 0; xl-lite pci-assignable-list
 run xl-lite audit

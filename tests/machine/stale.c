@@ -27,6 +27,7 @@ enum {
     LINEAR = 0x3ff000, /* what the tests' page table entry maps */
     TEST_GFN = 0x800,  /* test pages from here on */
     ROUNDS = 8,
+    CHANGES = 40, /* more than twice the tags for guests that the emulated SVM has */
 };
 
 enum command { READ = 1, SET_CR3, PAGING_ON, PAGING_OFF, INVLPG };
@@ -252,6 +253,30 @@ static void p2m_change(bool elsewhere)
     end(&g);
 }
 
+/* So many changes that a CPU which tags what it knows of a guest has to use tags again. */
+static void p2m_many(void)
+{
+    struct guest g = { 0 };
+    xen_pfn_t gfn = TEST_GFN;
+    uint32_t seen, *old[CHANGES], wrong = 0;
+
+    make(&g, 0);
+    populate(&g, gfn, 0);
+    start(&g, false, 1);
+    for (unsigned i = 0; i < CHANGES; i++) {
+        seen = command(&g, READ, TEST_GFN * PAGE);
+        if (seen != i)
+            wrong = seen;
+        old[i] = map(&g, gfn); /* so that its frame is not used again */
+        must(!xc_domain_decrease_reservation_exact(xch, g.domid, 1, 0, &gfn), "take a page away");
+        populate(&g, gfn, i + 1);
+    }
+    check(!wrong, "each of many frames in one place is seen", wrong);
+    for (unsigned i = 0; i < CHANGES; i++)
+        unmap(old[i]);
+    end(&g);
+}
+
 /* Domains in each other's tables, one after the other. */
 static void p2m_reuse(void)
 {
@@ -341,6 +366,7 @@ int main(void)
     must(xch && memory, "open");
     p2m_change(false);
     p2m_change(true);
+    p2m_many();
     p2m_reuse();
     move();
     paging_off();

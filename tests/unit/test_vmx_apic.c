@@ -94,7 +94,7 @@ void vioapic_eoi(struct vapic_bus *bus, uint8_t vector)
 static bool kicked, notified, in_guest;
 static uint64_t pid[5]; /* the descriptor */
 
-int vcpu_post(struct vcpu *v, uint8_t vec)
+enum ir_post_answer vcpu_post(struct vcpu *v, uint8_t vec)
 {
     uint64_t bit = 1ULL << vec % 64;
     bool merged = pid[vec / 64] & bit, told = pid[4] & 1;
@@ -102,7 +102,7 @@ int vcpu_post(struct vcpu *v, uint8_t vec)
     assert_ptr_equal(v, vcpu);
     pid[vec / 64] |= bit;
     pid[4] |= !merged;
-    return merged ? 0 : told ? 1 : 2;
+    return merged ? IR_POST_MERGED : told ? IR_POST_TOLD : IR_POST_TELL;
 }
 
 void vcpu_tell_posted(struct vcpu *v)

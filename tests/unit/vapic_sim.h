@@ -51,10 +51,10 @@ void vcpu_kick(struct vcpu *v)
 }
 
 /* No CPU here takes posted interrupts. */
-int vcpu_post(struct vcpu *v, uint8_t vec)
+enum ir_post_answer vcpu_post(struct vcpu *v, uint8_t vec)
 {
     (void)v, (void)vec;
-    return 2;
+    return IR_POST_TELL;
 }
 
 void vcpu_tell_posted(struct vcpu *v)

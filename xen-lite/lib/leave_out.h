@@ -10,6 +10,7 @@ enum flush_number {
     FLUSH_P2M_START = 1,      /* second-level translations, when a CPU is brought into use */
     FLUSH_P2M_CHANGE,         /* ... when a p2m has changed since the CPU ran the domain */
     FLUSH_P2M_FIRST,          /* ... before the domain's first entry on the CPU */
+    FLUSH_P2M_TAGS,           /* ... when tags of guests are given out anew */
     FLUSH_VCPU_START,         /* a guest's own translations, when a CPU is brought into use */
     FLUSH_VCPU_MOVE,          /* ... when the vCPU comes to another CPU */
     FLUSH_VCPU_MODE,          /* ... when its registers that choose page tables are set for it */

@@ -54,11 +54,9 @@ void vcpu_take_posted(struct vcpu *v)
         (void)take(v);
 }
 
-int vcpu_post(struct vcpu *v, uint8_t vec)
+enum ir_post_answer vcpu_post(struct vcpu *v, uint8_t vec)
 {
-    enum ir_post_answer answer = ir_post_request(v->post.descriptor, vec);
-
-    return answer == IR_POST_MERGED ? 0 : answer == IR_POST_TOLD ? 1 : 2;
+    return ir_post_request(v->post.descriptor, vec);
 }
 
 /* The vCPU that was meant may have left: then it takes its requests when it comes to a CPU again. */

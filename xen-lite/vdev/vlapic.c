@@ -23,14 +23,14 @@ static void raise_pending(struct vlapic *l)
 /* Another CPU may take it from the descriptor into the page while the guest runs. */
 static int post(struct vlapic *l, uint8_t vec)
 {
-    int answer = vcpu_post(l->vcpu, vec);
+    enum ir_post_answer answer = vcpu_post(l->vcpu, vec);
 
-    if (!answer) {
+    if (answer == IR_POST_MERGED) {
         __atomic_fetch_add(&l->stats.coalesced, 1, __ATOMIC_RELAXED);
         return 0;
     }
     __atomic_fetch_add(&l->stats.posted, 1, __ATOMIC_RELAXED);
-    if (answer == 2) {
+    if (answer == IR_POST_TELL) {
         (void)__atomic_exchange_n(&l->pending, 1, __ATOMIC_SEQ_CST);
         vcpu_tell_posted(l->vcpu);
     }

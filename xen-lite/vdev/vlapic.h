@@ -14,11 +14,11 @@
 #ifndef XL_VDEV_VLAPIC_H
 #define XL_VDEV_VLAPIC_H
 
+#include "iommu/post.h"
 #include "irq/timer.h"
 #include "lib/types.h"
 
 struct domain;
-struct ir_post;
 struct trap_table;
 struct vcpu;
 struct vioapic;
@@ -133,8 +133,8 @@ void vcpu_lapic_enabled(struct vcpu *v);
 void vcpu_kick(struct vcpu *v);
 /* The same, and if the vCPU is in guest mode its CPU takes what was posted, if it can without an exit. */
 void vcpu_tell_posted(struct vcpu *v);
-/* Puts a request into the vCPU's descriptor. 0: it was there already; 1: its CPU is told by somebody else; 2: it is to be told. */
-int vcpu_post(struct vcpu *v, uint8_t vec);
+/* Puts a request into the vCPU's descriptor. */
+enum ir_post_answer vcpu_post(struct vcpu *v, uint8_t vec);
 /* What the descriptor has goes to vlapic_accept_posted(). Nobody is kicked: for whoever the vCPU's registers belong to. */
 void vcpu_take_posted(struct vcpu *v);
 

@@ -9,6 +9,7 @@
 #include "cpu/x86.h"
 #include "lib/assert.h"
 #include "lib/errno.h"
+#include "lib/leave_out.h"
 #include "lib/printf.h"
 #include "lib/string.h"
 #include "mm/frame.h"
@@ -168,7 +169,8 @@ static void svm_new_asid(struct svm_vcpu *s, struct svm_cpu *sc)
     if (sc->asid_next > sc->asid_max) {
         sc->asid_next = 1;
         sc->asid_gen++;
-        s->vmcb->tlb_control = SVM_TLB_FLUSH_ALL;
+        if (flush_due(FLUSH_P2M_TAGS))
+            s->vmcb->tlb_control = SVM_TLB_FLUSH_ALL;
     }
     s->vmcb->asid = sc->asid_next++;
     s->asid_gen = sc->asid_gen;
@@ -182,7 +184,8 @@ static void svm_new_asid(struct svm_vcpu *s, struct svm_cpu *sc)
 
 static void svm_flush_tlb(struct cpu_vcpu *c)
 {
-    svm_of(c)->asid_gen = 0;
+    if (flush_due(FLUSH_P2M_CHANGE))
+        svm_of(c)->asid_gen = 0;
 }
 
 static void svm_set_tsc_offset(struct cpu_vcpu *c, uint64_t offset)
@@ -198,7 +201,7 @@ static void svm_vcpu_load(struct cpu_vcpu *c)
     struct svm_vcpu *s = svm_of(c);
 
     s->cpu = &svm_cpus[cpu_id()];
-    if (s->asid_cpu != s->cpu)
+    if (s->asid_cpu != s->cpu && flush_due(FLUSH_VCPU_MOVE))
         s->asid_gen = 0;
 }
 
