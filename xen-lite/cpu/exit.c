@@ -86,7 +86,6 @@ void exit_hypercall(struct cpu_vcpu *c, unsigned len)
         cpu_skip(c, len);
 }
 
-/* Rights are checked before the exit on some CPUs and after it on others: check again. */
 /* The task priority is the local APIC's (SDM vol. 3, 11.8.6). Outside of 64-bit code a register operand has 32 bits. */
 void exit_set_cr8(struct cpu_vcpu *c, unsigned gpr, unsigned len)
 {
@@ -102,6 +101,7 @@ void exit_set_cr8(struct cpu_vcpu *c, unsigned gpr, unsigned len)
     cpu_skip(c, len);
 }
 
+/* Rights are checked before the exit on some CPUs and after it on others: check again. */
 void exit_xsetbv(struct cpu_vcpu *c, unsigned len)
 {
     uint64_t val = (uint32_t)c->regs.gpr[CPU_RAX] | c->regs.gpr[CPU_RDX] << 32;
