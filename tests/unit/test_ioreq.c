@@ -3,6 +3,9 @@
  * Requests to device models: servers, both ways of completing, device models that die in every state, the deadline, and random
  * schedules in which no write may be lost, doubled or reordered.
  */
+#include <pthread.h>
+#include <sched.h>
+
 #include "ioreq_rig.h"
 #include "lib/errno.h"
 #include "lib/string.h"
@@ -454,6 +457,62 @@ static void test_random(void **state)
     assert_true(deaths > 300 && done > 10000);
 }
 
+/* ---- a device model on another CPU, that looks all the time ---- */
+
+#define LOOKS 20000u
+
+struct looker {
+    const volatile struct xenlite_ioreq_detail *detail;
+    const volatile struct ioreq *slot;
+    uint64_t seen; /* the last request that was taken; atomic */
+    unsigned wrong;
+};
+
+static void *look(void *arg)
+{
+    struct looker *looker = arg;
+    uint64_t id, data, last = 0;
+
+    while (last < LOOKS) {
+        id = __atomic_load_n(&looker->detail->id, __ATOMIC_ACQUIRE);
+        data = looker->slot->data;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (!looker->detail->waiting || id == last || id != looker->detail->id)
+            continue;
+        looker->wrong += data != ~id;
+        last = id;
+        __atomic_store_n(&looker->seen, id, __ATOMIC_RELEASE);
+    }
+    return NULL;
+}
+
+/* Whoever goes by the id alone finds the slot that belongs to it, without waiting for the event. */
+static void test_look(void **state)
+{
+    struct looker looker = { 0 };
+    struct ioreq_server *s;
+    pthread_t thread;
+
+    (void)state;
+    dm_start();
+    s = at(server);
+    looker.detail = detail(0);
+    looker.slot = slot(0);
+    assert_int_equal(pthread_create(&thread, NULL, look, &looker), 0);
+    for (uint64_t id = 1; id <= LOOKS; id++) {
+        const struct ioreq_request req = {
+            .kind = XENLITE_IOREQ_CONFIG, .id = id, .data = ~id, .size = 4
+        };
+
+        ioreq_show(s, sim_ioreq.vcpu[0], &req);
+        while (__atomic_load_n(&looker.seen, __ATOMIC_ACQUIRE) != id)
+            sched_yield();
+        ioreq_hide(s, sim_ioreq.vcpu[0]);
+    }
+    pthread_join(thread, NULL);
+    assert_int_equal(looker.wrong, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -468,6 +527,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_destroy, setup, teardown),
         cmocka_unit_test_setup_teardown(test_function_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_random, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_look, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,7 +68,6 @@ void ioreq_show(struct ioreq_server *s, const struct ioreq_vcpu *iv, const struc
 {
     struct ioreq *slot = &s->slot[iv->id];
 
-    ioreq_fill_detail(&s->detail[iv->id], req);
     slot->addr = req->addr;
     slot->data = req->data;
     slot->count = 1;
@@ -77,6 +76,8 @@ void ioreq_show(struct ioreq_server *s, const struct ioreq_vcpu *iv, const struc
     slot->type = slot_type(req);
     __atomic_store_n(state_byte(s, iv), STATE_IOREQ_READY | (req->read ? SLOT_DIR_READ : 0),
                      __ATOMIC_RELEASE);
+    /* A device model that looks without being told goes by the detail's id: the slot is whole before it. */
+    ioreq_fill_detail(&s->detail[iv->id], req);
 }
 
 void ioreq_hide(struct ioreq_server *s, const struct ioreq_vcpu *iv)

@@ -45,7 +45,11 @@
 #define XENLITE_IOREQ_PORT   4 /* port access; type PIO */
 #define XENLITE_IOREQ_MEMORY 5 /* memory access; type COPY */
 
-/* 32 bytes. `id` is written last and never 0; it names this request among all that ever were in this domain. */
+/*
+ * 32 bytes. `id` is written last, after the slot too, and never 0; it names this request among all that ever were in this domain. Who
+ * looks without waiting for the event reads the id first and compares it again at the end; what it read in between belongs to it then,
+ * or the request has ended and XENLITE_IOREQ_complete says -ESTALE.
+ */
 struct xenlite_ioreq_detail {
     uint64_t id;
     uint64_t address;    /* MSI, MSI-X: the message's address as the guest wrote it */
