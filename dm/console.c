@@ -33,7 +33,8 @@ struct console {
     enum console_state state;
     char reason[160];
     struct console_ring ring;
-    int port; /* ours; -1 when not bound */
+    struct hv_port *port; /* NULL: not bound */
+    struct event *port_event;
     uint32_t remote_port;
     struct console_log *log;
     struct console_mark *mark; /* NULL: could not be made; a daemon that is killed may write text twice then */
@@ -78,7 +79,6 @@ struct console *console_new(struct domain *domain)
     if (!console)
         return NULL;
     console->domain = domain;
-    console->port = -1;
     strcpy(console->reason, "the domain's builder has not made its console yet");
     return console;
 }
@@ -93,9 +93,11 @@ static void output(struct console *console, const char *buf, size_t len)
 /* Gives the guest's page and port back. The pty, the log and the clients stay. */
 static void release_ring(struct console *console)
 {
-    if (console->port >= 0)
-        hv_unbind(hv_of(console), console->port);
-    console->port = -1;
+    if (console->port_event)
+        event_free(console->port_event);
+    console->port_event = NULL;
+    hv_unbind(console->port);
+    console->port = NULL;
     if (console->ring.page)
         hv_unmap(hv_of(console), console->ring.page);
     console->ring.page = NULL;
@@ -138,7 +140,7 @@ static void read_ring(struct console *console)
     /* Only now: what a killed daemon has not logged is still in the ring. */
     ring_done(&console->ring, (uint32_t)n);
     console_mark_clear(console->mark);
-    hv_notify(hv_of(console), console->port);
+    hv_notify(console->port);
 }
 
 /* Skips what a predecessor logged without coming to tell the guest. */
@@ -198,22 +200,32 @@ static void on_window_end(evutil_socket_t fd, short what, void *arg)
     (void)what;
     console_poll(console);
     offer_room(console);
-    if (console->port >= 0)
-        hv_unmask(hv_of(console), console->port);
+    if (console->port)
+        hv_unmask(console->port);
 }
 
-void console_event(struct console *console)
+static void answer_event(struct console *console)
 {
     const struct timeval window = { .tv_usec = WINDOW_MS * 1000 };
 
     console_poll(console);
     offer_room(console);
-    if (console->port < 0)
+    if (!console->port)
         return;
     if (over_limit(console))
         event_add(console->window_timer, &window);
     else
-        hv_unmask(hv_of(console), console->port);
+        hv_unmask(console->port);
+}
+
+static void on_event(evutil_socket_t fd, short what, void *arg)
+{
+    struct console *console = arg;
+
+    (void)fd;
+    (void)what;
+    if (hv_take(console->port))
+        answer_event(console);
 }
 
 size_t console_input(struct console *console, const char *buf, size_t len)
@@ -225,7 +237,7 @@ size_t console_input(struct console *console, const char *buf, size_t len)
     n = ring_write(&console->ring, buf, len);
     if (n) {
         console->input_bytes += n;
-        hv_notify(hv_of(console), console->port);
+        hv_notify(console->port);
     }
     return n;
 }
@@ -283,6 +295,22 @@ static bool find_ring(struct console *console, uint64_t *gfn, uint32_t *port)
     return *gfn && *port;
 }
 
+static int bind_port(struct console *console, uint32_t remote)
+{
+    console->port = hv_bind(hv_of(console), console->domain->domid, remote);
+    if (!console->port) {
+        set_reason(console, "event channel %u cannot be bound: %m (has another program it?)",
+                   remote);
+        return -1;
+    }
+    console->port_event = event_new(console_base(console), hv_port_fd(console->port),
+                                    EV_READ | EV_PERSIST, on_event, console);
+    if (console->port_event && !event_add(console->port_event, NULL))
+        return 0;
+    set_reason(console, "not enough memory");
+    return -1;
+}
+
 void console_attach(struct console *console)
 {
     const struct domain *domain = console->domain;
@@ -299,9 +327,7 @@ void console_attach(struct console *console)
         return;
     }
     ring_attach(&console->ring, page);
-    console->port = hv_bind(hv_of(console), domain->domid, port);
-    if (console->port < 0) {
-        set_reason(console, "event channel %u cannot be bound: %m (has another program it?)", port);
+    if (bind_port(console, port)) {
         release_ring(console);
         return;
     }
@@ -310,7 +336,7 @@ void console_attach(struct console *console)
     console->reason[0] = 0;
     skip_logged(console);
     console_log_begin(console->log, domain->domid, domain->uuid);
-    console_event(console);
+    answer_event(console);
 }
 
 void console_free(struct console *console)
@@ -326,11 +352,6 @@ void console_free(struct console *console)
     console_log_free(console->log);
     console_mark_free(console->mark);
     free(console);
-}
-
-bool console_has_port(const struct console *console, int port)
-{
-    return console->port >= 0 && console->port == port;
 }
 
 void console_reopen_log(struct console *console)

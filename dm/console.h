@@ -35,12 +35,8 @@ void console_free(struct console *console);
 
 /* Attaches if that is possible by now, else notes why not. Does nothing to an attached or broken one. */
 void console_attach(struct console *console);
-/* The guest sent an event on the console's port (or might have): reads the ring, takes input on. */
-void console_event(struct console *console);
 /* Reads the ring without an event. */
 void console_poll(struct console *console);
-/* Is this port (of ours) the console's? */
-bool console_has_port(const struct console *console, int port);
 void console_reopen_log(struct console *console);
 /* The domain has another name: the log goes on under that one. */
 void console_renamed(struct console *console);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <event2/event.h>
 #include <json-c/json.h>
 #include <xen/hvm/ioreq.h>
 
@@ -21,22 +22,18 @@
 #include "dm/policy.h"
 #include "libs/xenlite.h"
 
-/* More than any port number that the hypervisor's event channels have (FIFO: 2^17). */
-#define PORTS_MAX 131072u
 /* Requests of one vCPU in one go; a guest that writes all the time does not keep others waiting. */
 #define REQUESTS_AT_ONCE 16
 
-struct target {
+struct port {
     struct model *model;
+    struct event *event;
     unsigned vcpu;
 };
 
 struct models {
     struct dmd *dmd;
-    struct target last; /* whose request came last */
     struct policy *policy;
-    struct target *targets; /* by port */
-    unsigned nr_targets;
     bool list_asked;  /* for a scan, and not come yet */
     bool list_failed; /* said already */
 };
@@ -46,6 +43,7 @@ struct model {
     struct models *models;
     struct hv *hv;
     struct hv_server server;
+    struct port port[HV_VCPUS_MAX]; /* the first server.nr_vcpus */
     struct device *last; /* whose request came last */
     struct device_list devices;
     struct model_counters counters;
@@ -234,23 +232,17 @@ static void serve(struct model *model, unsigned vcpu)
         ;
 }
 
-bool models_event(struct models *models, int port)
+/* The event's number is read when its vCPU does not wait any more: the descriptor says already whose it is. */
+static void on_event(evutil_socket_t fd, short what, void *arg)
 {
-    struct target *target;
+    const struct port *port = arg;
+    struct hv_port *channel = port->model->server.port[port->vcpu];
 
-    if (port < 0 || (unsigned)port >= models->nr_targets || !models->targets[port].model)
-        return false;
-    target = &models->targets[port];
-    models->last = *target;
-    serve(target->model, target->vcpu);
-    hv_unmask(models->dmd->hv, port);
-    return true;
-}
-
-void models_serve_early(struct models *models)
-{
-    if (models->last.model)
-        serve(models->last.model, models->last.vcpu);
+    (void)fd;
+    (void)what;
+    serve(port->model, port->vcpu);
+    if (hv_take(channel))
+        hv_unmask(channel);
 }
 
 /* ---- devices ---- */
@@ -448,26 +440,16 @@ const struct model_counters *model_counters(const struct model *model)
 
 /* ---- models ---- */
 
-static int enter_ports(struct model *model)
+static int watch_ports(struct model *model)
 {
-    struct models *models = model->models;
-
     for (unsigned i = 0; i < model->server.nr_vcpus; i++) {
-        const unsigned port = (unsigned)model->server.port[i];
+        struct port *port = &model->port[i];
 
-        if (port >= PORTS_MAX)
+        *port = (struct port){ .model = model, .vcpu = i };
+        port->event = event_new(model->domain->dmd->base, hv_port_fd(model->server.port[i]),
+                                EV_READ | EV_PERSIST, on_event, port);
+        if (!port->event || event_add(port->event, NULL))
             return -1;
-        if (port >= models->nr_targets) {
-            const unsigned nr = (port | 255) + 1;
-            struct target *more = realloc(models->targets, nr * sizeof(*more));
-
-            if (!more)
-                return -1;
-            memset(more + models->nr_targets, 0, (nr - models->nr_targets) * sizeof(*more));
-            models->targets = more;
-            models->nr_targets = nr;
-        }
-        models->targets[port] = (struct target){ model, i };
     }
     return 0;
 }
@@ -495,8 +477,8 @@ static struct model *model_new(struct domain *domain)
         free(model);
         return NULL;
     }
-    if (enter_ports(model)) {
-        message("%s (domain %u): its event channels are too many", domain->name, domain->domid);
+    if (watch_ports(model)) {
+        message("%s (domain %u): not enough memory", domain->name, domain->domid);
         model_free(model);
         return NULL;
     }
@@ -522,11 +504,9 @@ void model_free(struct model *model)
 
     if (!model)
         return;
-    for (unsigned i = 0; i < model->models->nr_targets; i++)
-        if (model->models->targets[i].model == model)
-            model->models->targets[i].model = NULL;
-    if (model->models->last.model == model)
-        model->models->last.model = NULL;
+    for (unsigned i = 0; i < model->server.nr_vcpus; i++)
+        if (model->port[i].event)
+            event_free(model->port[i].event);
     while ((device = LIST_FIRST(&model->devices)))
         remove_device(model, device, false);
     hv_server_close(model->hv, &model->server);
@@ -566,7 +546,6 @@ void models_free(struct models *models)
     if (!models)
         return;
     policy_free(models->policy);
-    free(models->targets);
     free(models);
 }
 

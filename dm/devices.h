@@ -43,7 +43,7 @@ struct model_counters {
 struct model; /* of a guest */
 struct move;
 
-/* What all guests' models share: the policy and the table of ports. NULL: a message said why. */
+/* What all guests' models share: the policy. NULL: a message said why. */
 struct models *models_new(struct dmd *dmd);
 void models_free(struct models *models);
 const struct policy *models_policy(const struct models *models);
@@ -62,13 +62,6 @@ void models_policy_path(const struct dmd *dmd, char path[POLICY_PATH_MAX]);
  */
 void model_poll(struct domain *domain);
 void model_free(struct model *model);
-/*
- * Some event has come: looks for a request where the last one was, before anything has said whose event it is. Mostly it is there, and
- * its vCPU need not wait for a system call that only reads the port's number.
- */
-void models_serve_early(struct models *models);
-/* Did the event belong to some guest's requests? Handles them. */
-bool models_event(struct models *models, int port);
 
 /* NULL: not there. */
 struct device *model_device(struct model *model, uint32_t sbdf);

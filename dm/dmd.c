@@ -31,9 +31,7 @@
  */
 #define SCAN_MS       500
 #define QUICK_SCAN_MS 50
-#define QUICK_SCANS   20
-/* Events handled before the loop gets its turn again. */
-#define EVENTS_AT_ONCE 64
+#define QUICK_SCANS    20
 #define STOP_MS        100
 
 static void next_scan(struct dmd *dmd)
@@ -69,34 +67,6 @@ static void on_files(evutil_socket_t fd, short what, void *arg)
     dmd->quick_scans = QUICK_SCANS;
     dmd_scan(dmd, true);
     next_scan(dmd);
-}
-
-static void dispatch(struct dmd *dmd, int port)
-{
-    struct domain *domain;
-
-    if (models_event(dmd->models, port))
-        return;
-    LIST_FOREACH(domain, &dmd->domains, link)
-    {
-        if (console_has_port(domain->console, port)) {
-            console_event(domain->console);
-            return;
-        }
-    }
-    /* A port that was given back while its event was under way. */
-}
-
-static void on_event_channels(evutil_socket_t fd, short what, void *arg)
-{
-    struct dmd *dmd = arg;
-    int port;
-
-    (void)fd;
-    (void)what;
-    models_serve_early(dmd->models);
-    for (int i = 0; i < EVENTS_AT_ONCE && (port = hv_pending(dmd->hv)) >= 0; i++)
-        dispatch(dmd, port);
 }
 
 static int make_directory(const char *path, const char *below, mode_t mode)
@@ -145,10 +115,7 @@ static int start(struct dmd *dmd)
         return -1;
     dmd->files = event_new(dmd->base, dmd->inotify, EV_READ | EV_PERSIST, on_files, dmd);
     dmd->scan_timer = evtimer_new(dmd->base, on_scan, dmd);
-    dmd->event_channels =
-        event_new(dmd->base, hv_fd(dmd->hv), EV_READ | EV_PERSIST, on_event_channels, dmd);
-    if (!dmd->files || !dmd->scan_timer || !dmd->event_channels || event_add(dmd->files, NULL) ||
-        event_add(dmd->event_channels, NULL)) {
+    if (!dmd->files || !dmd->scan_timer || event_add(dmd->files, NULL)) {
         message("not enough memory");
         return -1;
     }
@@ -176,7 +143,7 @@ struct dmd *dmd_new(struct event_base *base, struct hv *hv, const struct dmd_opt
 
 void dmd_free(struct dmd *dmd)
 {
-    struct event *events[] = { dmd->event_channels, dmd->scan_timer, dmd->files };
+    struct event *events[] = { dmd->scan_timer, dmd->files };
     const unsigned patience_ms = dmd->options.patience_ms;
 
     /* A device that is being moved gets where it is to be first. */

@@ -58,7 +58,7 @@ struct dmd {
     struct models *models;
     struct tracing *tracing;
     struct worker *worker; /* for what would keep the loop waiting */
-    struct event *event_channels, *scan_timer, *files;
+    struct event *scan_timer, *files;
     int inotify;
     int quick_scans; /* how many scans follow close on each other, as something is about to change */
     bool list_failed; /* said already */

@@ -20,10 +20,39 @@
 /* Domain numbers end at DOMID_FIRST_RESERVED: a longer list is a hypervisor that lies or a loop. */
 #define LIST_MAX DOMID_FIRST_RESERVED
 
+struct hv_port {
+    xenevtchn_handle *handle;
+    evtchn_port_t port; /* ours */
+};
+
+static xenevtchn_handle *open_evtchn(void)
+{
+    xenevtchn_handle *handle = xenevtchn_open(NULL, 0);
+    int flags;
+
+    if (!handle)
+        return NULL;
+    flags = fcntl(xenevtchn_fd(handle), F_GETFL);
+    if (flags >= 0 && !fcntl(xenevtchn_fd(handle), F_SETFL, flags | O_NONBLOCK))
+        return handle;
+    flags = errno;
+    xenevtchn_close(handle);
+    errno = flags;
+    return NULL;
+}
+
+/* Is the driver there? Each channel opens it again. */
+static bool can_open_evtchn(void)
+{
+    xenevtchn_handle *handle = open_evtchn();
+
+    return handle && !xenevtchn_close(handle);
+}
+
 struct hv *hv_open(const char **what)
 {
     struct hv *hv = calloc(1, sizeof(*hv));
-    int flags;
+    int error;
 
     *what = "memory";
     if (!hv)
@@ -31,11 +60,9 @@ struct hv *hv_open(const char **what)
     *what = "/dev/xen/privcmd (libxenctrl)";
     hv->xc = xc_interface_open(NULL, NULL, 0);
     hv->worker_xc = xc_interface_open(NULL, NULL, 0);
-    if (hv->xc && hv->worker_xc) {
+    if (hv->xc && hv->worker_xc)
         *what = "/dev/xen/evtchn (libxenevtchn)";
-        hv->evtchn = xenevtchn_open(NULL, 0);
-    }
-    if (hv->evtchn) {
+    if (hv->xc && hv->worker_xc && can_open_evtchn()) {
         *what = "/dev/xen/privcmd (libxenforeignmemory)";
         hv->fmem = xenforeignmemory_open(NULL, 0);
     }
@@ -48,13 +75,11 @@ struct hv *hv_open(const char **what)
             xencall_alloc_buffer(xc_interface_xcall_handle(hv->xc), sizeof(*hv->complete));
     if (hv->complete) {
         memset(hv->complete, 0, sizeof(*hv->complete));
-        flags = fcntl(xenevtchn_fd(hv->evtchn), F_GETFL);
-        if (flags >= 0 && !fcntl(xenevtchn_fd(hv->evtchn), F_SETFL, flags | O_NONBLOCK))
-            return hv;
+        return hv;
     }
-    flags = errno;
+    error = errno;
     hv_close(hv);
-    errno = flags;
+    errno = error;
     return NULL;
 }
 
@@ -68,8 +93,6 @@ void hv_close(struct hv *hv)
         xendevicemodel_close(hv->dmod);
     if (hv->fmem)
         xenforeignmemory_close(hv->fmem);
-    if (hv->evtchn)
-        xenevtchn_close(hv->evtchn);
     if (hv->worker_xc)
         xc_interface_close(hv->worker_xc);
     if (hv->xc)
@@ -169,44 +192,54 @@ void hv_unmap(struct hv *hv, void *page)
     xenforeignmemory_unmap(hv->fmem, page, 1);
 }
 
-int hv_bind(struct hv *hv, uint16_t domid, uint32_t remote_port)
+struct hv_port *hv_bind(struct hv *hv, uint16_t domid, uint32_t remote_port)
 {
-    return xenevtchn_bind_interdomain(hv->evtchn, domid, remote_port);
-}
+    struct hv_port *port = calloc(1, sizeof(*port));
+    xenevtchn_port_or_error_t ours = -1;
+    int error;
 
-void hv_unbind(struct hv *hv, int port)
-{
-    xenevtchn_unbind(hv->evtchn, (evtchn_port_t)port);
-}
-
-void hv_notify(struct hv *hv, int port)
-{
-    xenevtchn_notify(hv->evtchn, (evtchn_port_t)port);
-}
-
-/* One read() for many ports; a short one has emptied the queue, so that no second is needed to find that out. */
-int hv_pending(struct hv *hv)
-{
-    ssize_t n;
-
-    if (hv->next_ready < hv->nr_ready)
-        return (int)hv->ready[hv->next_ready++];
-    if (hv->nr_ready && hv->nr_ready < HV_PORTS_AT_ONCE) {
-        hv->nr_ready = 0;
-        return -1;
+    (void)hv;
+    if (!port)
+        return NULL;
+    port->handle = open_evtchn();
+    if (port->handle)
+        ours = xenevtchn_bind_interdomain(port->handle, domid, remote_port);
+    if (ours >= 0) {
+        port->port = (evtchn_port_t)ours;
+        return port;
     }
-    n = read(xenevtchn_fd(hv->evtchn), hv->ready, sizeof(hv->ready));
-    hv->nr_ready = n > 0 ? (unsigned)n / sizeof(hv->ready[0]) : 0;
-    hv->next_ready = 1;
-    return hv->nr_ready ? (int)hv->ready[0] : -1;
+    error = errno;
+    hv_unbind(port);
+    errno = error;
+    return NULL;
 }
 
-void hv_unmask(struct hv *hv, int port)
+/* The driver unbinds what is bound when its file is closed. */
+void hv_unbind(struct hv_port *port)
 {
-    xenevtchn_unmask(hv->evtchn, (evtchn_port_t)port);
+    if (!port)
+        return;
+    if (port->handle)
+        xenevtchn_close(port->handle);
+    free(port);
 }
 
-int hv_fd(struct hv *hv)
+void hv_notify(struct hv_port *port)
 {
-    return xenevtchn_fd(hv->evtchn);
+    xenevtchn_notify(port->handle, port->port);
+}
+
+bool hv_take(struct hv_port *port)
+{
+    return xenevtchn_pending(port->handle) >= 0;
+}
+
+void hv_unmask(struct hv_port *port)
+{
+    xenevtchn_unmask(port->handle, port->port);
+}
+
+int hv_port_fd(const struct hv_port *port)
+{
+    return xenevtchn_fd(port->handle);
 }

@@ -42,14 +42,22 @@ int hv_console_params(struct hv *hv, uint16_t domid, uint64_t *gfn, uint32_t *po
 void *hv_map(struct hv *hv, uint16_t domid, uint64_t gfn);
 void hv_unmap(struct hv *hv, void *page);
 
-/* Event channels. hv_bind() returns our port. */
-int hv_bind(struct hv *hv, uint16_t domid, uint32_t remote_port);
-void hv_unbind(struct hv *hv, int port);
-void hv_notify(struct hv *hv, int port);
-/* The next port with an event, which is masked until hv_unmask(); -1 if there is none. */
-int hv_pending(struct hv *hv);
-void hv_unmask(struct hv *hv, int port);
-/* The descriptor that is readable when hv_pending() has something. */
-int hv_fd(struct hv *hv);
+/*
+ * Event channels, each with a descriptor of its own. Linux's driver loses the wake-up of a descriptor that has several: it decides
+ * whether to wake by what its ring held before it puts the port there (drivers/xen/evtchn.c, evtchn_interrupt()), and a reader that
+ * empties the ring in between sleeps with a port in it. A ring that one port alone fills is empty whenever that port's event comes.
+ */
+struct hv_port;
+
+/* NULL with errno. Needs no privilege but to open the device. */
+struct hv_port *hv_bind(struct hv *hv, uint16_t domid, uint32_t remote_port);
+/* NULL is fine. */
+void hv_unbind(struct hv_port *port);
+void hv_notify(struct hv_port *port);
+/* Has an event come? Then it is masked until hv_unmask(). */
+bool hv_take(struct hv_port *port);
+void hv_unmask(struct hv_port *port);
+/* The descriptor that is readable when hv_take() has something. */
+int hv_port_fd(const struct hv_port *port);
 
 #endif

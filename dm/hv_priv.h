@@ -10,19 +10,13 @@
 #include <xenevtchn.h>
 #include <xenforeignmemory.h>
 
-#define HV_PORTS_AT_ONCE 64
-
 struct xenlite_op;
 
 struct hv {
     xc_interface *xc, *worker_xc;
-    xenevtchn_handle *evtchn;
     xenforeignmemory_handle *fmem;
     xendevicemodel_handle *dmod;
     struct xenlite_op *complete; /* a buffer for hv_complete(), kept so that it allocates nothing */
-    /* Ports that one read() gave. */
-    evtchn_port_t ready[HV_PORTS_AT_ONCE];
-    unsigned nr_ready, next_ready;
 };
 
 #endif

@@ -82,7 +82,7 @@ static int bind_ports(struct hv *hv, struct hv_server *server)
 {
     for (unsigned i = 0; i < server->nr_vcpus; i++) {
         server->port[i] = hv_bind(hv, server->domid, server->slot[i].vp_eport);
-        if (server->port[i] < 0)
+        if (!server->port[i])
             return -1;
     }
     return 0;
@@ -95,8 +95,6 @@ int hv_server_open(struct hv *hv, uint16_t domid, struct hv_server *server)
     int error;
 
     memset(server, 0, sizeof(*server));
-    for (unsigned i = 0; i < HV_VCPUS_MAX; i++)
-        server->port[i] = -1;
     if (xendevicemodel_nr_vcpus(hv->dmod, domid, &nr) ||
         xendevicemodel_create_ioreq_server(hv->dmod, domid, HVM_IOREQSRV_BUFIOREQ_OFF, &id))
         return -1;
@@ -115,8 +113,7 @@ int hv_server_open(struct hv *hv, uint16_t domid, struct hv_server *server)
 void hv_server_close(struct hv *hv, struct hv_server *server)
 {
     for (unsigned i = 0; i < server->nr_vcpus; i++)
-        if (server->port[i] >= 0)
-            hv_unbind(hv, server->port[i]);
+        hv_unbind(server->port[i]);
     if (server->pages)
         xenforeignmemory_unmap_resource(hv->fmem, server->pages);
     (void)xendevicemodel_destroy_ioreq_server(hv->dmod, server->domid, server->id);

@@ -12,6 +12,7 @@
 #include <xenlite/ioreq.h>
 
 struct hv;
+struct hv_port;
 struct ioreq;
 
 #define HV_VCPUS_MAX 128
@@ -21,7 +22,7 @@ struct hv_server {
     unsigned nr_vcpus;
     const volatile struct ioreq *slot; /* [nr_vcpus], the hypervisor's: only to be read */
     const volatile struct xenlite_ioreq_detail *detail; /* likewise */
-    int port[HV_VCPUS_MAX];                             /* ours; -1: not bound */
+    struct hv_port *port[HV_VCPUS_MAX];                 /* NULL: not bound */
     void *pages;
 };
 

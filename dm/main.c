@@ -115,6 +115,7 @@ static int start(const struct options *options)
     int lock, parent = -1, r;
 
     umask(077);
+    process_allow_files();
     signal(SIGPIPE, SIG_IGN);
     if (!options->foreground) {
         parent = process_background();

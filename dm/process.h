@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What makes a program a daemon: one instance, the background, the files that tell its number, fewer rights. */
+/* What makes a program a daemon: one instance, the background, the files that tell its number, its limits. */
 #ifndef DM_PROCESS_H
 #define DM_PROCESS_H
 
@@ -19,6 +19,9 @@ int process_write_pidfile(const char *path);
 int process_background(void);
 /* The start has succeeded: the parent may exit with 0. Standard streams are closed. */
 void process_ready(int fd);
+
+/* As many open files as whoever started us allows at most: each vCPU of a guest takes one. */
+void process_allow_files(void);
 
 /*
  * Gives up every capability, for good. Everything that needs one has been opened by then; files and

@@ -57,6 +57,7 @@ step 'start daemon' xl-dmd --pidfile /run/xl-dmd.pid
 step 'second daemon' xl-dmd -F
 first=$(cat /run/xl-dmd.pid)
 say "capabilities $(grep CapEff /proc/$first/status)"
+say "files $(awk '/Max open files/ { print $4 == $5 ? "hard" : "soft" }' /proc/$first/limits)"
 step 'version' qmp hypervisor '{"execute": "query-version"}'
 [ "$tool" != xl ] || start-xenstored
 # xl goes on only when it finds in xenstore which pty the console has; Xen's own daemon would write that.
@@ -155,6 +156,7 @@ like "$(part 'start daemon')" '== status 0' 'xl-dmd starts in the background'
 like "$(part 'second daemon')" 'another xl-dmd uses /run/xen-lite \(process [0-9]+\)' 'a second one is refused, with the number'
 like "$(part 'second daemon')" '== status 1' 'and with a status'
 like "$(part capabilities)" 'CapEff:[[:space:]]*0+$' 'it runs without capabilities'
+like "$(part files)" 'hard$' 'it may open as many files as it was allowed'
 like "$(part version)" '"hypervisor": "4\.17' 'query-version tells the hypervisor'"'"'s version'
 create=$(part create)
 if [ "$hypervisor" != xen ] && grep -q -i -E 'not implemented|not supported' <<<"$create"; then

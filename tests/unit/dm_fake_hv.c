@@ -10,15 +10,18 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define FIRST_PORT 10
-
 struct hv {
     struct fake_guest guest[FAKE_GUESTS];
-    int fd;
     bool fail_list;
-    int last_port;
-    unsigned turn; /* whose event is looked for next */
     struct fake_pci pci;
+};
+
+/* The daemon's end: of a guest's console, or of a vCPU's requests. */
+struct hv_port {
+    struct hv *hv;
+    struct fake_guest *guest;
+    struct fake_vcpu *vcpu;
+    int fd; /* readable when an event has come */
 };
 
 struct fake_pci *fake_pci(struct hv *hv)
@@ -36,8 +39,6 @@ struct hv *fake_open(void)
     struct hv *hv = calloc(1, sizeof(*hv));
 
     assert(hv);
-    hv->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    hv->last_port = FIRST_PORT;
     hv->pci.die_in = -1;
     return hv;
 }
@@ -58,7 +59,6 @@ void fake_close(struct hv *hv)
         if (hv->guest[i].listed)
             fake_remove(&hv->guest[i]);
     }
-    close(hv->fd);
     free(hv);
 }
 
@@ -82,27 +82,34 @@ struct fake_guest *fake_add(struct hv *hv, uint16_t domid, uint8_t uuid_byte)
 void fake_remove(struct fake_guest *guest)
 {
     guest->listed = false;
-    guest->port = 0;
+    guest->port = NULL;
     maybe_free(guest);
+}
+
+/* As the kernel's driver: it masks the port when the event comes, and the daemon reads of it when it gets there. */
+static void deliver(const struct hv *hv, const struct hv_port *port, bool *pending, bool *masked)
+{
+    const uint64_t one = 1;
+
+    if (!port || !*pending || *masked || hv->pci.dead)
+        return;
+    *pending = false;
+    *masked = true;
+    assert(write(port->fd, &one, sizeof(one)) == sizeof(one));
 }
 
 void fake_update(struct hv *hv)
 {
-    uint64_t value = 0;
-
     for (unsigned i = 0; i < FAKE_GUESTS; i++) {
-        value |= hv->guest[i].port && hv->guest[i].pending && !hv->guest[i].masked;
-        for (unsigned k = 0; k < FAKE_VCPUS; k++) {
-            const struct fake_vcpu *v = &hv->guest[i].io.vcpu[k];
+        struct fake_guest *guest = &hv->guest[i];
 
-            value |= v->port && v->pending && !v->masked;
+        deliver(hv, guest->port, &guest->pending, &guest->masked);
+        for (unsigned k = 0; k < FAKE_VCPUS; k++) {
+            struct fake_vcpu *v = &guest->io.vcpu[k];
+
+            deliver(hv, v->port, &v->pending, &v->masked);
         }
     }
-    value &= !hv->pci.dead;
-    if (value)
-        assert(write(hv->fd, &value, sizeof(value)) == sizeof(value));
-    else if (read(hv->fd, &value, sizeof(value)) < 0)
-        assert(errno == EAGAIN);
 }
 
 void fake_send_event(struct hv *hv, struct fake_guest *guest)
@@ -138,18 +145,15 @@ void fake_fail_list(struct hv *hv, bool fail)
     hv->fail_list = fail;
 }
 
-static struct fake_vcpu *vcpu_by_port(struct hv *hv, int port)
+struct hv_port *fake_port(struct hv *hv, struct fake_guest *guest, struct fake_vcpu *v)
 {
-    for (unsigned i = 0; port > 0 && i < FAKE_GUESTS; i++)
-        for (unsigned k = 0; k < FAKE_VCPUS; k++)
-            if (hv->guest[i].io.vcpu[k].port == port)
-                return &hv->guest[i].io.vcpu[k];
-    return NULL;
-}
+    struct hv_port *port = calloc(1, sizeof(*port));
 
-int fake_next_port(struct hv *hv)
-{
-    return hv->last_port++;
+    assert(port);
+    *port = (struct hv_port){ .hv = hv, .guest = guest, .vcpu = v };
+    port->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    assert(port->fd >= 0);
+    return port;
 }
 
 static struct fake_guest *find(struct hv *hv, uint16_t domid)
@@ -158,14 +162,6 @@ static struct fake_guest *find(struct hv *hv, uint16_t domid)
         if (hv->guest[i].listed && hv->guest[i].info.domid == domid)
             return &hv->guest[i];
     errno = ESRCH;
-    return NULL;
-}
-
-static struct fake_guest *by_port(struct hv *hv, int port)
-{
-    for (unsigned i = 0; i < FAKE_GUESTS; i++)
-        if (hv->guest[i].port == port)
-            return &hv->guest[i];
     return NULL;
 }
 
@@ -230,89 +226,69 @@ void hv_unmap(struct hv *hv, void *page)
     assert(!"unmapping what is not mapped");
 }
 
-int hv_bind(struct hv *hv, uint16_t domid, uint32_t remote_port)
+struct hv_port *hv_bind(struct hv *hv, uint16_t domid, uint32_t remote_port)
 {
     struct fake_guest *guest = find(hv, domid);
 
     if (!guest || remote_port != FAKE_PORT || guest->port_taken || guest->port) {
         errno = EINVAL;
-        return -1;
+        return NULL;
     }
-    guest->port = hv->last_port++;
+    guest->port = fake_port(hv, guest, NULL);
     guest->masked = false;
-    return guest->port;
-}
-
-void hv_unbind(struct hv *hv, int port)
-{
-    struct fake_guest *guest = by_port(hv, port);
-    struct fake_vcpu *v = vcpu_by_port(hv, port);
-
-    if (guest)
-        guest->port = 0;
-    if (v)
-        v->port = 0;
-}
-
-void hv_notify(struct hv *hv, int port)
-{
-    struct fake_guest *guest = by_port(hv, port);
-
-    if (guest)
-        guest->notified++;
-}
-
-static int take_console(struct fake_guest *guest)
-{
-    if (!guest->port || !guest->pending || guest->masked)
-        return -1;
-    guest->pending = false;
-    guest->masked = true;
-    return guest->port;
-}
-
-static int take_request(struct fake_vcpu *v)
-{
-    if (!v->port || !v->pending || v->masked)
-        return -1;
-    v->pending = false;
-    v->masked = true;
-    return v->port;
-}
-
-/* In turn, as the kernel gives them in the order in which they came. */
-int hv_pending(struct hv *hv)
-{
-    int port = -1;
-
-    for (unsigned n = 0; port < 0 && n < FAKE_GUESTS * (FAKE_VCPUS + 1); n++) {
-        const unsigned turn = ++hv->turn % (FAKE_GUESTS * (FAKE_VCPUS + 1));
-        struct fake_guest *guest = &hv->guest[turn / (FAKE_VCPUS + 1)];
-        const unsigned which = turn % (FAKE_VCPUS + 1);
-
-        if (which == FAKE_VCPUS)
-            port = take_console(guest);
-        else if (!hv->pci.dead)
-            port = take_request(&guest->io.vcpu[which]);
-    }
     fake_update(hv);
-    return port;
+    return guest->port;
 }
 
-void hv_unmask(struct hv *hv, int port)
+/* Guests go, and daemons are killed: the other side may be another's by now. */
+static struct fake_guest *console_of(const struct hv_port *port)
 {
-    struct fake_guest *guest = by_port(hv, port);
+    return port->guest && port->guest->port == port ? port->guest : NULL;
+}
 
-    struct fake_vcpu *v = vcpu_by_port(hv, port);
+static struct fake_vcpu *vcpu_of(const struct hv_port *port)
+{
+    return port->vcpu && port->vcpu->port == port ? port->vcpu : NULL;
+}
+
+void hv_unbind(struct hv_port *port)
+{
+    if (!port)
+        return;
+    if (console_of(port))
+        port->guest->port = NULL;
+    if (vcpu_of(port))
+        port->vcpu->port = NULL;
+    close(port->fd);
+    free(port);
+}
+
+void hv_notify(struct hv_port *port)
+{
+    if (console_of(port))
+        port->guest->notified++;
+}
+
+bool hv_take(struct hv_port *port)
+{
+    uint64_t value;
+
+    return !port->hv->pci.dead && read(port->fd, &value, sizeof(value)) == sizeof(value);
+}
+
+void hv_unmask(struct hv_port *port)
+{
+    struct fake_guest *guest = console_of(port);
+    struct fake_vcpu *v = vcpu_of(port);
 
     if (guest)
         guest->masked = false;
     if (v)
         v->masked = false;
-    fake_update(hv);
+    fake_update(port->hv);
 }
 
-int hv_fd(struct hv *hv)
+int hv_port_fd(const struct hv_port *port)
 {
-    return hv->fd;
+    return port->fd;
 }

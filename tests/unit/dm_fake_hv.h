@@ -28,7 +28,7 @@ struct fake_vcpu {
     uint32_t disorder;    /* completions that were not the next one's */
     uint32_t decision[5]; /* how often, by XENLITE_IOREQ_* */
     struct xenlite_ioreq_complete latest;
-    int port; /* the daemon's; 0: not bound */
+    struct hv_port *port; /* the daemon's; NULL: not bound */
     bool pending, masked;
 };
 
@@ -51,7 +51,7 @@ struct fake_guest {
     struct hv_domain info;
     struct xencons_interface *page; /* freed when it is neither listed nor mapped */
     bool listed, has_console, port_taken, mapped;
-    int port; /* the daemon's; 0 when not bound */
+    struct hv_port *port; /* the daemon's; NULL: not bound */
     bool pending, masked;
     unsigned notified; /* by the daemon */
     struct fake_io io;
@@ -105,8 +105,8 @@ size_t fake_read(struct fake_guest *guest, char *buf);
 /* Makes listing fail. */
 void fake_fail_list(struct hv *hv, bool fail);
 
-/* Between the two files: what is pending has changed; a port for the daemon. */
+/* Between the two files: what is pending has changed; a port for the daemon, of a guest's console or of a vCPU. */
 void fake_update(struct hv *hv);
-int fake_next_port(struct hv *hv);
+struct hv_port *fake_port(struct hv *hv, struct fake_guest *guest, struct fake_vcpu *v);
 
 #endif

@@ -166,7 +166,7 @@ int hv_server_open(struct hv *hv, uint16_t domid, struct hv_server *server)
                                   .detail = detail_of(guest, 0),
                                   .pages = guest->io.pages };
     for (unsigned i = 0; i < FAKE_VCPUS; i++) {
-        guest->io.vcpu[i].port = server->port[i] = fake_next_port(hv);
+        guest->io.vcpu[i].port = server->port[i] = fake_port(hv, NULL, &guest->io.vcpu[i]);
         guest->io.vcpu[i].masked = guest->io.vcpu[i].pending = false;
         show(hv, guest, i);
         guest->io.vcpu[i].pending = false; /* the event came before the port was bound */
@@ -179,7 +179,7 @@ void hv_server_close(struct hv *hv, struct hv_server *server)
     struct fake_guest *guest = guest_of(hv, server->domid);
 
     for (unsigned i = 0; i < FAKE_VCPUS; i++)
-        hv_unbind(hv, server->port[i]);
+        hv_unbind(server->port[i]);
     if (guest)
         guest->io.server = false;
 }
@@ -193,7 +193,7 @@ void fake_killed(struct hv *hv)
 
         io->server = false;
         for (unsigned k = 0; k < FAKE_VCPUS; k++)
-            io->vcpu[k].port = 0;
+            io->vcpu[k].port = NULL;
     }
 }
 

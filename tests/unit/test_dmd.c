@@ -159,7 +159,7 @@ static void test_dying(void **state)
     guest->info.dying = true;
     dmd_scan(rig->dmd, false);
     assert_false(guest->mapped);
-    assert_int_equal(guest->port, 0);
+    assert_null(guest->port);
     assert_null(dmd_find(rig->dmd, 7));
     dmd_scan(rig->dmd, false); /* still listed: it does not come back */
     assert_null(dmd_find(rig->dmd, 7));
@@ -365,7 +365,7 @@ static void test_broken_ring(void **state)
     rig_expect(rig, sock, "the guest broke its console ring");
     assert_int_equal(info_of(rig, 7).state, CONSOLE_BROKEN);
     assert_false(guest->mapped);
-    assert_int_equal(guest->port, 0);
+    assert_null(guest->port);
     rig_send(rig, sock, "input for nobody");
     dmd_scan(rig->dmd, false);
     assert_false(guest->mapped); /* it is not tried again */
@@ -412,8 +412,10 @@ static void test_input_waits(void **state)
 
         for (size_t j = 0; j < n; j++, got++)
             assert_int_equal(input[j], 'a' + got % sizeof(piece) % 26);
-        console_event(dmd_find(rig->dmd, 7)->console);
+        fake_send_event(rig->hv, guest);
         rig_pump(rig);
+        if (guest->masked) /* it is being held for a while, as so many came */
+            usleep(1000);
     }
     got += fake_read(guest, input);
     assert_int_equal(got, sent);
