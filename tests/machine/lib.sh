@@ -103,7 +103,10 @@ done_testing()
 # console's text in the file $serial.
 vm()
 {
-    local options=(--timeout "${vm_timeout:-120}" --machine "$test_machine" ${XEN_LITE_TEST_OPTIONS:-}) own=()
+    local patience=${vm_timeout:-120} cpus=$(cpus_or 1)
+    # CPUs that are more than the builder's take turns.
+    [ "$cpus" -le "$(nproc)" ] || patience=$((patience * cpus / $(nproc)))
+    local options=(--timeout "$patience" --machine "$test_machine" ${XEN_LITE_TEST_OPTIONS:-}) own=()
     while [ $# -gt 0 ] && [ "$1" != -- ]; do own+=("$1"); shift; done
     [ -z "$hypervisor" ] || options+=(--hypervisor "$hypervisor")
     # Xen 4.17 gives a PVH control domain no devices behind a unit of three levels ("setup ... failed (-12)").

@@ -321,6 +321,30 @@ static void test_methods(void **state)
     xfree(t);
 }
 
+/* A capability whose registers would be in the next one, or in extended configuration space, promises nothing. */
+static void test_cut_off(void **state)
+{
+    struct rig_fn *f = rig_add(0, 5, 0);
+
+    (void)state;
+    f->cfg[PCI_REG_CAP_POINTER] = 0xf8;
+    rig_set(f, 0xf8, 2, PCI_CAP_PCIE | 0xfc00);
+    rig_set(f, 0xfc, 4, PCI_CAP_AF | PCI_EXP_DEVCAP_FLR | (PCI_AF_CAP_TP | PCI_AF_CAP_FLR) << 24);
+    rig_boot();
+    assert_int_equal(pci_reset_methods(rig_dev(F(0, 5, 0)), NULL), 0);
+}
+
+static void test_cut_off_power(void **state)
+{
+    struct rig_fn *f = rig_add(0, 5, 0);
+
+    (void)state;
+    f->cfg[PCI_REG_CAP_POINTER] = 0xfc;
+    rig_set(f, 0xfc, 2, PCI_CAP_PM);
+    rig_boot();
+    assert_int_equal(pci_reset_methods(rig_dev(F(0, 5, 0)), NULL), 0);
+}
+
 /* A bus is reset only if all on it are of one group and none is a bridge. */
 static void test_bus_is_shared(void **state)
 {
@@ -650,18 +674,24 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, card_setup, card_teardown)
-        T(test_arguments),     T(test_domain),       T(test_kind),
-        T(test_owner),         T(test_group),        T(test_large_group),
-        T(test_iommu),         T(test_alias_reserved), T(test_bars),
-        T(test_msix),          T(test_msix_overlap), T(test_no_reset),
-        T(test_slots),         T(test_dry_run),      T(test_there_and_back),
-        T(test_nobody),        T(test_whole_group),  T(test_methods),
-        T(test_bus_is_shared), T(test_times),        T(test_slow_devices),
-        T(test_asleep),        T(test_one_bus_reset), T(test_never_back),
-        T(test_other_device),  T(test_no_translation), T(test_not_taken),
-        T(test_nowhere),       T(test_others_wait),  T(test_entered),
-        T(test_destroy),       T(test_destroy_meanwhile), T(test_destroy_dead),
-        T(test_info),
+        T(test_arguments),      T(test_domain),
+        T(test_kind),           T(test_owner),
+        T(test_group),          T(test_large_group),
+        T(test_iommu),          T(test_alias_reserved),
+        T(test_bars),           T(test_msix),
+        T(test_msix_overlap),   T(test_no_reset),
+        T(test_slots),          T(test_dry_run),
+        T(test_there_and_back), T(test_nobody),
+        T(test_whole_group),    T(test_methods),
+        T(test_cut_off),        T(test_cut_off_power),
+        T(test_bus_is_shared),  T(test_times),
+        T(test_slow_devices),   T(test_asleep),
+        T(test_one_bus_reset),  T(test_never_back),
+        T(test_other_device),   T(test_no_translation),
+        T(test_not_taken),      T(test_nowhere),
+        T(test_others_wait),    T(test_entered),
+        T(test_destroy),        T(test_destroy_meanwhile),
+        T(test_destroy_dead),   T(test_info),
 #undef T
     };
 

@@ -259,11 +259,19 @@ bool pci_has_exp(const struct pci_dev *dev, unsigned reg)
     return reg != PCI_EXP_SLTCTL || (flags & PCI_EXP_FLAGS_SLOT);
 }
 
+/* A capability that does not end before the end of configuration space is none. */
+static uint8_t find_whole_cap(const struct pci_dev *dev, uint8_t id, unsigned len)
+{
+    uint8_t cap = pci_find_cap(dev->sbdf, id);
+
+    return cap + len <= PCI_CFG_SIZE ? cap : 0;
+}
+
 static void probe_caps(struct pci_dev *dev)
 {
-    dev->cap_pm = pci_find_cap(dev->sbdf, PCI_CAP_PM);
-    dev->cap_pcie = pci_find_cap(dev->sbdf, PCI_CAP_PCIE);
-    dev->cap_af = pci_find_cap(dev->sbdf, PCI_CAP_AF);
+    dev->cap_pm = find_whole_cap(dev, PCI_CAP_PM, PCI_PM_LEN);
+    dev->cap_pcie = find_whole_cap(dev, PCI_CAP_PCIE, PCI_EXP_LEN_MIN);
+    dev->cap_af = find_whole_cap(dev, PCI_CAP_AF, PCI_AF_LEN);
     dev->pcie_type = PCIE_NONE;
     if (dev->cap_pcie)
         dev->pcie_type =

@@ -197,7 +197,7 @@ static int guard_power(struct vpci_dev *vd)
                                       .write = guarded_write,
                                       .name = "power-control" };
 
-    if (!vd->pdev->cap_pm || control.offset + 2 > PCI_CFG_SIZE)
+    if (!vd->pdev->cap_pm)
         return 0;
     return add(vd, &control);
 }

@@ -59,7 +59,7 @@ static bool cap_visible(const struct vpci_dev *vd, const struct cap *c)
 
     switch (c->id) {
     case PCI_CAP_PM:
-        return c->pos == pdev->cap_pm && c->pos + 8 <= PCI_CFG_SIZE;
+        return c->pos == pdev->cap_pm;
     case PCI_CAP_MSI:
         return vd->msi && c->pos == vd->msi->cap;
     case PCI_CAP_MSIX:
