@@ -185,7 +185,7 @@ static void check_notification(const struct vcpu *v, unsigned vector, unsigned c
 static struct vcpu *vcpu_of_descriptor(uint64_t pa)
 {
     for (unsigned i = 0; i < POST_VCPUS; i++)
-        if (ir_post_address(dom->vcpu[i]->post.descriptor) == pa)
+        if (ir_post_address(dom->vcpu[i]->vlapic.post) == pa)
             return dom->vcpu[i];
     wrong("a request is posted to %#llx, which is nobody's", (unsigned long long)pa);
     return dom->vcpu[0];
@@ -193,7 +193,7 @@ static struct vcpu *vcpu_of_descriptor(uint64_t pa)
 
 static bool bit_is_set(const struct vcpu *v, unsigned vector)
 {
-    const uint32_t *d = phys_to_virt(ir_post_address(v->post.descriptor));
+    const uint32_t *d = phys_to_virt(ir_post_address(v->vlapic.post));
 
     return d[vector / 32] >> vector % 32 & 1;
 }
@@ -261,7 +261,7 @@ static void rebind(struct source *s)
     s->changing = true;
     s->vcpu = to;
     if (roll(3))
-        rc = ir_set_posted(&s->entry, dom->vcpu[to]->post.descriptor, s->vector);
+        rc = ir_set_posted(&s->entry, dom->vcpu[to]->vlapic.post, s->vector);
     else
         rc = ir_set(&s->entry, (uint8_t)(HOST_VECTOR + i), apicid_of_cpu(cpu), false, IR_FIXED);
     if (rc)
@@ -282,7 +282,7 @@ static void check_round(void)
             wrong("vCPU %u got %llu interrupts of %llu, %llu merged", i,
                   (unsigned long long)received[i], (unsigned long long)expected[i],
                   (unsigned long long)merged);
-        if (ir_post_waiting(v->post.descriptor))
+        if (ir_post_waiting(v->vlapic.post))
             wrong("vCPU %u sleeps on what was posted", i);
         if (!v->post.listed)
             wrong("vCPU %u sleeps and cannot be woken", i);
@@ -307,7 +307,7 @@ static void check_reachable(void)
         if (v->sched.blocked && (!v->post.listed || v->post.cpu != cpu))
             wrong("vCPU %u, of CPU %u, sleeps where it does not belong", i, cpu);
         if ((v->sched.running || v->sched.blocked) && !has_pending(cpu) &&
-            ir_post_waiting(v->post.descriptor))
+            ir_post_waiting(v->vlapic.post))
             wrong("vCPU %u has something, and its CPU %u is not told", i, cpu);
     }
 }
@@ -451,7 +451,7 @@ static void take_notification(struct vcpu *v)
 
     pending[sim_this_cpu][VECTOR_POSTED / 64] &= ~(1ULL << VECTOR_POSTED % 64);
     in_step = true; /* a CPU is not interrupted here */
-    taken = ir_post_take(v->post.descriptor, vectors);
+    taken = ir_post_take(v->vlapic.post, vectors);
     in_step = false;
     if (!taken)
         return;
@@ -547,7 +547,7 @@ static void make_vcpu(unsigned id)
     assert_int_equal(vlapic_init(&v->vlapic, &dom->vapic, v, id), 0);
     assert_int_equal(vlapic_mmio_write(&v->vlapic, 0xf0, 4, 0x1ff), 0);
     assert_int_equal(post_vcpu_init(v), 0);
-    assert_non_null(v->post.descriptor);
+    assert_non_null(v->vlapic.post);
 }
 
 static void make_source(unsigned i)
@@ -560,7 +560,7 @@ static void make_source(unsigned i)
     s->vector = (uint8_t)(0x31 + 17 * i);
     s->vcpu = i % POST_VCPUS;
     assert_int_equal(ir_alloc(s->sid, &s->entry), 0);
-    assert_int_equal(ir_set_posted(&s->entry, dom->vcpu[s->vcpu]->post.descriptor, s->vector), 0);
+    assert_int_equal(ir_set_posted(&s->entry, dom->vcpu[s->vcpu]->vlapic.post, s->vector), 0);
     handlers[HOST_VECTOR + i].fn = host_interrupt;
     handlers[HOST_VECTOR + i].arg = s;
 }

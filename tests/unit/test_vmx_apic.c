@@ -94,12 +94,12 @@ void vioapic_eoi(struct vapic_bus *bus, uint8_t vector)
 static bool kicked, notified, in_guest;
 static uint64_t pid[5]; /* the descriptor */
 
-enum ir_post_answer vcpu_post(struct vcpu *v, uint8_t vec)
+enum ir_post_answer ir_post_request(struct ir_post *p, uint8_t vec)
 {
     uint64_t bit = 1ULL << vec % 64;
     bool merged = pid[vec / 64] & bit, told = pid[4] & 1;
 
-    assert_ptr_equal(v, vcpu);
+    assert_ptr_equal(p, pid);
     pid[vec / 64] |= bit;
     pid[4] |= !merged;
     return merged ? IR_POST_MERGED : told ? IR_POST_TOLD : IR_POST_TELL;
@@ -486,6 +486,7 @@ static void start(enum mode mode)
     dom->evtchn.callback_vector = DIRECT;
     rig_vmx.c = &vcpu->cpu;
     assert_int_equal(vlapic_init(&vcpu->vlapic, &dom->vapic, vcpu, 0), 0);
+    vcpu->vlapic.post = (struct ir_post *)pid;
     assert_int_equal(vlapic_init(&other->vlapic, &dom->vapic, other, 1), 0);
     assert_int_equal(vlapic_mmio_write(&other->vlapic, 0xf0, 4, 0x1ff), 0);
     assert_int_equal(vlapic_msr_write(l, 0x1b, 0xfee00d00), 0);

@@ -51,9 +51,9 @@ void vcpu_kick(struct vcpu *v)
 }
 
 /* No CPU here takes posted interrupts. */
-enum ir_post_answer vcpu_post(struct vcpu *v, uint8_t vec)
+enum ir_post_answer ir_post_request(struct ir_post *p, uint8_t vec)
 {
-    (void)v, (void)vec;
+    (void)p, (void)vec;
     return IR_POST_TELL;
 }
 

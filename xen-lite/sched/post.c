@@ -34,7 +34,7 @@ static bool take(struct vcpu *v)
     uint64_t vectors[IR_POST_WORDS];
     uint64_t n = 0;
 
-    if (!ir_post_take(v->post.descriptor, vectors))
+    if (!ir_post_take(v->vlapic.post, vectors))
         return false;
     for (unsigned i = 0; i < IR_POST_WORDS; i++)
         n += word_count(vectors[i]);
@@ -50,13 +50,8 @@ static void deliver(struct vcpu *v)
 
 void vcpu_take_posted(struct vcpu *v)
 {
-    if (v->post.descriptor)
+    if (v->vlapic.post)
         (void)take(v);
-}
-
-enum ir_post_answer vcpu_post(struct vcpu *v, uint8_t vec)
-{
-    return ir_post_request(v->post.descriptor, vec);
 }
 
 /* The vCPU that was meant may have left: then it takes its requests when it comes to a CPU again. */
@@ -77,7 +72,7 @@ static struct vcpu *turn(struct sleepers *s)
         v = container_of(s->vcpus.next, struct vcpu, post.link);
         list_del(&v->post.link);
         list_add_tail(&v->post.link, &s->vcpus);
-        if (ir_post_outstanding(v->post.descriptor)) {
+        if (ir_post_outstanding(v->vlapic.post)) {
             v->post.wakeups++;
             domain_get(v->domain);
         } else {
@@ -138,10 +133,10 @@ static void unlist(struct vcpu *v)
 
 void post_run(struct vcpu *v)
 {
-    if (likely(!v->post.descriptor))
+    if (likely(!v->vlapic.post))
         return;
     unlist(v);
-    ir_post_notify(v->post.descriptor, VECTOR_POSTED, apicid_of_cpu(cpu_id()));
+    ir_post_notify(v->vlapic.post, VECTOR_POSTED, apicid_of_cpu(cpu_id()));
     deliver(v);
 }
 
@@ -153,25 +148,25 @@ void post_stay(struct vcpu *v)
 
 void post_sleep(struct vcpu *v)
 {
-    if (likely(!v->post.descriptor))
+    if (likely(!v->vlapic.post))
         return;
     /* It runs with this still set if it was woken before it had left the CPU. */
     if (!v->post.listed)
         list_on(v, cpu_id());
-    ir_post_notify(v->post.descriptor, VECTOR_POSTED_WAKE, apicid_of_cpu(cpu_id()));
+    ir_post_notify(v->vlapic.post, VECTOR_POSTED_WAKE, apicid_of_cpu(cpu_id()));
 }
 
 bool post_waiting(const struct vcpu *v)
 {
-    return unlikely(v->post.descriptor) && ir_post_waiting(v->post.descriptor);
+    return unlikely(v->vlapic.post) && ir_post_waiting(v->vlapic.post);
 }
 
 void post_leave(struct vcpu *v)
 {
-    if (likely(!v->post.descriptor) || (v->post.listed && READ_ONCE(v->sched.blocked)))
+    if (likely(!v->vlapic.post) || (v->post.listed && READ_ONCE(v->sched.blocked)))
         return;
     unlist(v);
-    ir_post_suppress(v->post.descriptor);
+    ir_post_suppress(v->vlapic.post);
 }
 
 void post_move(struct vcpu *v, unsigned cpu)
@@ -182,9 +177,9 @@ void post_move(struct vcpu *v, unsigned cpu)
         return;
     unlist(v);
     list_on(v, cpu);
-    ir_post_notify(v->post.descriptor, VECTOR_POSTED_WAKE, apicid);
+    ir_post_notify(v->vlapic.post, VECTOR_POSTED_WAKE, apicid);
     /* The old CPU may have been told, and does not find v any more. */
-    if (ir_post_outstanding(v->post.descriptor))
+    if (ir_post_outstanding(v->vlapic.post))
         lapic_send_ipi(apicid, VECTOR_POSTED_WAKE);
 }
 
@@ -192,17 +187,17 @@ void post_stop(struct vcpu *v)
 {
     struct runq *rq;
 
-    if (!v->post.descriptor)
+    if (!v->vlapic.post)
         return;
     rq = lock_runq_of(v);
     unlist(v);
-    ir_post_suppress(v->post.descriptor);
+    ir_post_suppress(v->vlapic.post);
     spin_unlock(&rq->lock);
 }
 
 void post_sync(struct vcpu *v)
 {
-    if (unlikely(v->post.descriptor))
+    if (unlikely(v->vlapic.post))
         deliver(v);
 }
 
@@ -210,8 +205,8 @@ void post_discard(struct vcpu *v)
 {
     uint64_t vectors[IR_POST_WORDS];
 
-    if (unlikely(v->post.descriptor))
-        (void)ir_post_take(v->post.descriptor, vectors);
+    if (unlikely(v->vlapic.post))
+        (void)ir_post_take(v->vlapic.post, vectors);
 }
 
 /* ---- life ---- */
@@ -230,18 +225,15 @@ void post_init_cpu(unsigned cpu)
 int post_vcpu_init(struct vcpu *v)
 {
     v->post.listed = false;
-    v->post.descriptor = NULL;
     if (!iommu_posts() && !cpu_takes_posted())
         return 0;
-    v->post.descriptor = ir_post_alloc();
-    v->vlapic.post = v->post.descriptor;
-    return v->post.descriptor ? 0 : -ENOMEM;
+    v->vlapic.post = ir_post_alloc();
+    return v->vlapic.post ? 0 : -ENOMEM;
 }
 
 void post_vcpu_destroy(struct vcpu *v)
 {
     unlist(v);
+    ir_post_free(v->vlapic.post);
     v->vlapic.post = NULL;
-    ir_post_free(v->post.descriptor);
-    v->post.descriptor = NULL;
 }

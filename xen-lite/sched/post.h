@@ -4,7 +4,7 @@
  * its turn, to the CPU where it fell asleep while it is blocked. What was posted reaches the virtual local APIC when
  * the unit has told of it, or when the vCPU comes to a CPU, whichever is first.
  *
- * Where CPUs in guest mode take by themselves what was posted, other CPUs post as well (vcpu_post() in vdev/vlapic.h).
+ * Where CPUs in guest mode take by themselves what was posted, other CPUs post as well (vdev/vlapic.c).
  * Without either, a vCPU has no descriptor and all of this is one comparison.
  *
  * Locking: where v's notifications go changes with its run state: on its own CPU while it runs, with its run queue's lock held
@@ -16,13 +16,11 @@
 #include "lib/list.h"
 #include "lib/types.h"
 
-struct ir_post;
 struct vcpu;
 
-/* Embedded in struct vcpu as `post`. */
+/* Embedded in struct vcpu as `post`. The descriptor is the local APIC's: vlapic.post. */
 struct post_vcpu {
-    struct ir_post *descriptor; /* NULL: nobody posts interrupts; fixed */
-    struct list_head link;      /* in the list of those that sleep on `cpu`, while `listed` */
+    struct list_head link; /* in the list of those that sleep on `cpu`, while `listed` */
     bool listed;
     unsigned cpu;
     uint64_t taken;    /* interrupts that were posted and went to the virtual local APIC; atomic */

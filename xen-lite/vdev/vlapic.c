@@ -23,7 +23,7 @@ static void raise_pending(struct vlapic *l)
 /* Another CPU may take it from the descriptor into the page while the guest runs. */
 static int post(struct vlapic *l, uint8_t vec)
 {
-    enum ir_post_answer answer = vcpu_post(l->vcpu, vec);
+    enum ir_post_answer answer = ir_post_request(l->post, vec);
 
     if (answer == IR_POST_MERGED) {
         __atomic_fetch_add(&l->stats.coalesced, 1, __ATOMIC_RELAXED);

@@ -65,7 +65,8 @@ struct vlapic {
     struct vcpu *vcpu;
     struct vapic_bus *bus;
     uint32_t index; /* vCPU number */
-    struct ir_post *post; /* the vCPU's descriptor for posted interrupts; NULL: there are none */
+    struct ir_post *
+        post; /* the vCPU's descriptor for posted interrupts; NULL: nobody posts; fixed; sched/post.h */
     bool page_posts;      /* while there is a page, the CPU takes from there to the page */
 
     /*
@@ -133,8 +134,6 @@ void vcpu_lapic_enabled(struct vcpu *v);
 void vcpu_kick(struct vcpu *v);
 /* The same, and if the vCPU is in guest mode its CPU takes what was posted, if it can without an exit. */
 void vcpu_tell_posted(struct vcpu *v);
-/* Puts a request into the vCPU's descriptor. */
-enum ir_post_answer vcpu_post(struct vcpu *v, uint8_t vec);
 /* What the descriptor has goes to vlapic_accept_posted(). Nobody is kicked: for whoever the vCPU's registers belong to. */
 void vcpu_take_posted(struct vcpu *v);
 
