@@ -201,7 +201,9 @@ static void svm_vcpu_load(struct cpu_vcpu *c)
     struct svm_vcpu *s = svm_of(c);
 
     s->cpu = &svm_cpus[cpu_id()];
-    if (s->asid_cpu != s->cpu && flush_due(FLUSH_VCPU_MOVE))
+    if (!flush_due(FLUSH_VCPU_MOVE))
+        s->asid_gen = s->asid_gen ? s->cpu->asid_gen : 0; /* as if generations were the machine's, not each CPU's */
+    else if (s->asid_cpu != s->cpu)
         s->asid_gen = 0;
 }
 
