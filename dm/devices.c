@@ -462,6 +462,18 @@ static bool has_root(const struct domain *domain)
     return !xenlite_pci_slot(hv_xc(domain->dmd->hv), domain->domid, &op);
 }
 
+/* It is tried again at each scan. */
+static void say_no_model(struct domain *domain, int error)
+{
+    if (domain->model_error == error)
+        return;
+    domain->model_error = error;
+    message("%s (domain %u): no ioreq server: %s%s", domain->name, domain->domid, strerror(error),
+            error == EMFILE
+                ? ": each of its vCPUs takes one, see ulimit -Hn where xl-dmd is started"
+                : "");
+}
+
 static struct model *model_new(struct domain *domain)
 {
     struct model *model = calloc(1, sizeof(*model));
@@ -473,15 +485,16 @@ static struct model *model_new(struct domain *domain)
     model->models = domain->dmd->models;
     model->hv = domain->dmd->hv;
     if (hv_server_open(model->hv, domain->domid, &model->server)) {
-        message("%s (domain %u): no ioreq server: %m", domain->name, domain->domid);
+        say_no_model(domain, errno);
         free(model);
         return NULL;
     }
     if (watch_ports(model)) {
-        message("%s (domain %u): not enough memory", domain->name, domain->domid);
+        say_no_model(domain, ENOMEM);
         model_free(model);
         return NULL;
     }
+    domain->model_error = 0;
     return model;
 }
 

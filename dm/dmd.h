@@ -45,6 +45,7 @@ struct domain {
     bool shutdown;    /* has been told of */
     struct console *console;
     struct model *model; /* of its devices; NULL: it has no PCI */
+    int model_error;     /* errno of why there is none though it has; said already */
 };
 
 LIST_HEAD(domain_list, domain);

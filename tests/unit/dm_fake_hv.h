@@ -42,6 +42,7 @@ struct fake_io {
     uint64_t address;
     uint32_t message;
     int complete_error; /* errno that completions get, once */
+    int server_error;   /* errno that a daemon gets which wants a server; 0: it gets one */
     struct fake_vcpu vcpu[FAKE_VCPUS];
     /* What the daemon has mapped; a dead one's mapping stays. */
     void *pages;

@@ -154,6 +154,10 @@ int hv_server_open(struct hv *hv, uint16_t domid, struct hv_server *server)
 
     if (!guest)
         return -1;
+    if (guest->io.server_error) {
+        errno = guest->io.server_error;
+        return -1;
+    }
     assert(!guest->io.server);
     free(guest->io.pages);
     guest->io.pages = calloc(2, PAGE);

@@ -221,6 +221,41 @@ static void test_storm(void **state)
     }
 }
 
+static unsigned lines_with(const char *text, const char *what)
+{
+    unsigned n = 0;
+
+    for (; (text = strstr(text, what)); text++)
+        n++;
+    return n;
+}
+
+/* A guest that cannot be served yet is told of once a reason, and served when that has gone. */
+static void test_no_server(void **state)
+{
+    static const char *const why = "domain-7 (domain 7): no ioreq server: ";
+    struct rig *rig = *state;
+    struct fake_guest *guest = fake_add(rig->hv, 7, 7);
+    const char *messages;
+
+    guest->io.root = true;
+    guest->io.server_error = EMFILE;
+    for (unsigned i = 0; i < 5; i++)
+        rig_scan(rig);
+    assert_null(dmd_find(rig->dmd, 7)->model);
+    messages = rig_file(rig->run, "../messages");
+    assert_int_equal(lines_with(messages, why), 1);
+    assert_non_null(strstr(messages, "ulimit"));
+    guest->io.server_error = ENOMEM;
+    rig_scan(rig);
+    rig_scan(rig);
+    assert_int_equal(lines_with(rig_file(rig->run, "../messages"), why), 2);
+    guest->io.server_error = 0;
+    rig_scan(rig);
+    assert_non_null(dmd_find(rig->dmd, 7)->model);
+    assert_int_equal(lines_with(rig_file(rig->run, "../messages"), why), 2);
+}
+
 /* A guest that writes without end does not keep others waiting. */
 static void test_fair(void **state)
 {
@@ -576,10 +611,22 @@ static void test_trace(void **state)
 int pci_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_decisions), T(test_intx),        T(test_permissive),       T(test_messages), T(test_nonsense),
-        T(test_storm),     T(test_fair),        T(test_add_and_del),      T(test_ejection_goes_on),
-        T(test_reset_keeps_nobody), T(test_many_resets), T(test_unknown_device),
-        T(test_refusals),  T(test_policy),      T(test_trace),
+        T(test_decisions),
+        T(test_intx),
+        T(test_permissive),
+        T(test_messages),
+        T(test_nonsense),
+        T(test_storm),
+        T(test_no_server),
+        T(test_fair),
+        T(test_add_and_del),
+        T(test_ejection_goes_on),
+        T(test_reset_keeps_nobody),
+        T(test_many_resets),
+        T(test_unknown_device),
+        T(test_refusals),
+        T(test_policy),
+        T(test_trace),
     };
 
     return cmocka_run_group_tests_name("pci", tests, NULL, NULL);
