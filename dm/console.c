@@ -204,10 +204,15 @@ static void on_window_end(evutil_socket_t fd, short what, void *arg)
         hv_unmask(console->port);
 }
 
-static void answer_event(struct console *console)
+static void on_event(evutil_socket_t fd, short what, void *arg)
 {
     const struct timeval window = { .tv_usec = WINDOW_MS * 1000 };
+    struct console *console = arg;
 
+    (void)fd;
+    (void)what;
+    if (!hv_take(console->port))
+        return;
     console_poll(console);
     offer_room(console);
     if (!console->port)
@@ -216,16 +221,6 @@ static void answer_event(struct console *console)
         event_add(console->window_timer, &window);
     else
         hv_unmask(console->port);
-}
-
-static void on_event(evutil_socket_t fd, short what, void *arg)
-{
-    struct console *console = arg;
-
-    (void)fd;
-    (void)what;
-    if (hv_take(console->port))
-        answer_event(console);
 }
 
 size_t console_input(struct console *console, const char *buf, size_t len)
@@ -336,7 +331,9 @@ void console_attach(struct console *console)
     console->reason[0] = 0;
     skip_logged(console);
     console_log_begin(console->log, domain->domid, domain->uuid);
-    answer_event(console);
+    /* Not unmasked: an event that has come already waits to be taken. */
+    console_poll(console);
+    offer_room(console);
 }
 
 void console_free(struct console *console)

@@ -31,7 +31,7 @@
  */
 #define SCAN_MS       500
 #define QUICK_SCAN_MS 50
-#define QUICK_SCANS    20
+#define QUICK_SCANS   20
 #define STOP_MS        100
 
 static void next_scan(struct dmd *dmd)

@@ -25,7 +25,7 @@ struct hv_domain {
     uint64_t cpu_ns;
 };
 
-/* Opens every device that is needed, so that privileges can go afterwards. NULL: *what says what failed. */
+/* Opens what needs privileges, so that they can go afterwards, and tries the rest. NULL: *what says what failed. */
 struct hv *hv_open(const char **what);
 void hv_close(struct hv *hv);
 
@@ -45,7 +45,8 @@ void hv_unmap(struct hv *hv, void *page);
 /*
  * Event channels, each with a descriptor of its own. Linux's driver loses the wake-up of a descriptor that has several: it decides
  * whether to wake by what its ring held before it puts the port there (drivers/xen/evtchn.c, evtchn_interrupt()), and a reader that
- * empties the ring in between sleeps with a port in it. A ring that one port alone fills is empty whenever that port's event comes.
+ * empties the ring in between sleeps with a port in it. A ring that one port alone fills is empty whenever that port's event comes, as
+ * long as nobody unmasks it who has not taken its event before.
  */
 struct hv_port;
 
@@ -56,6 +57,7 @@ void hv_unbind(struct hv_port *port);
 void hv_notify(struct hv_port *port);
 /* Has an event come? Then it is masked until hv_unmask(). */
 bool hv_take(struct hv_port *port);
+/* Only after hv_take() has said that one has come, once. */
 void hv_unmask(struct hv_port *port);
 /* The descriptor that is readable when hv_take() has something. */
 int hv_port_fd(const struct hv_port *port);

@@ -11,5 +11,5 @@ gcc -std=gnu11 -O1 -Wall -Wextra -Werror -ffreestanding -fno-pic -no-pie -mno-re
 vm --cpus 2 --kernel "$tmp/guest" -- ''
 printf '%s\n' "$out"
 grep -q '^1\.\.' <<<"$out" || { diag "the guest stopped early:"$'\n'"$(tail -n 30 "$serial")"; printf '1..1\nnot ok 1 - the guest ran to its end\n'; }
-[ "$(cpus_or 2)" -lt 2 ] || grep -q 'a second vCPU ran' <<<"$out" || { diag 'the guest found no second vCPU'; exit 1; }
+[ "$(cpus_or 2)" -lt 2 ] || grep -q 'a second vCPU ran' <<<"$out" || printf 'not ok - the guest found a second vCPU\n'
 exit "$status"

@@ -22,6 +22,7 @@ struct hv_port {
     struct fake_guest *guest;
     struct fake_vcpu *vcpu;
     int fd; /* readable when an event has come */
+    bool taken;
 };
 
 struct fake_pci *fake_pci(struct hv *hv)
@@ -273,7 +274,11 @@ bool hv_take(struct hv_port *port)
 {
     uint64_t value;
 
-    return !port->hv->pci.dead && read(port->fd, &value, sizeof(value)) == sizeof(value);
+    if (port->hv->pci.dead || read(port->fd, &value, sizeof(value)) != sizeof(value))
+        return false;
+    assert(!port->taken);
+    port->taken = true;
+    return true;
 }
 
 void hv_unmask(struct hv_port *port)
@@ -281,6 +286,9 @@ void hv_unmask(struct hv_port *port)
     struct fake_guest *guest = console_of(port);
     struct fake_vcpu *v = vcpu_of(port);
 
+    /* Otherwise the kernel's ring would have its port twice, see hv.h. */
+    assert(port->taken);
+    port->taken = false;
     if (guest)
         guest->masked = false;
     if (v)

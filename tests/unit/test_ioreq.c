@@ -5,6 +5,7 @@
  */
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
 #include "ioreq_rig.h"
 #include "lib/errno.h"
@@ -459,13 +460,15 @@ static void test_random(void **state)
 
 /* ---- a device model on another CPU, that looks all the time ---- */
 
-#define LOOKS 20000u
+#define LOOKS      20000u
+#define PATIENCE_S 60
 
 struct looker {
     const volatile struct xenlite_ioreq_detail *detail;
     const volatile struct ioreq *slot;
     uint64_t seen; /* the last request that was taken; atomic */
     unsigned wrong;
+    bool stop; /* atomic */
 };
 
 static void *look(void *arg)
@@ -473,7 +476,7 @@ static void *look(void *arg)
     struct looker *looker = arg;
     uint64_t id, data, last = 0;
 
-    while (last < LOOKS) {
+    while (last < LOOKS && !__atomic_load_n(&looker->stop, __ATOMIC_RELAXED)) {
         id = __atomic_load_n(&looker->detail->id, __ATOMIC_ACQUIRE);
         data = looker->slot->data;
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
@@ -489,6 +492,7 @@ static void *look(void *arg)
 /* Whoever goes by the id alone finds the slot that belongs to it, without waiting for the event. */
 static void test_look(void **state)
 {
+    const time_t end = time(NULL) + PATIENCE_S;
     struct looker looker = { 0 };
     struct ioreq_server *s;
     pthread_t thread;
@@ -505,11 +509,13 @@ static void test_look(void **state)
         };
 
         ioreq_show(s, sim_ioreq.vcpu[0], &req);
-        while (__atomic_load_n(&looker.seen, __ATOMIC_ACQUIRE) != id)
+        while (__atomic_load_n(&looker.seen, __ATOMIC_ACQUIRE) != id && time(NULL) < end)
             sched_yield();
         ioreq_hide(s, sim_ioreq.vcpu[0]);
     }
+    __atomic_store_n(&looker.stop, true, __ATOMIC_RELAXED);
     pthread_join(thread, NULL);
+    assert_int_equal(looker.seen, LOOKS);
     assert_int_equal(looker.wrong, 0);
 }
 

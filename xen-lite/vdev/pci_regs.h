@@ -99,8 +99,7 @@
 #define   PCI_EXP_DEVCTL_FLR 0x8000
 #define PCI_EXP_DEVSTA     10
 #define   PCI_EXP_DEVSTA_PENDING 0x0020 /* transactions pending */
-#define PCI_EXP_LEN_MIN                                                                            \
-    12 /* what every function has, also an endpoint without a link (PCIe 5.0, 7.5.3) */
+#define PCI_EXP_LEN_MIN    12 /* every function has so much, also one without a link (PCIe 5.0, 7.5.3) */
 #define PCI_EXP_LNKCTL     16
 #define   PCI_EXP_LNKCTL_DISABLE 0x0010
 #define PCI_EXP_SLTCTL     24
@@ -118,14 +117,14 @@
 #define   PCI_AF_CONTROL_FLR 0x01
 #define PCI_AF_STATUS      5
 #define   PCI_AF_STATUS_PENDING 0x01
-#define PCI_AF_LEN              6
+#define PCI_AF_LEN         6
 
 /* Power management (PCI Bus Power Management 1.2, 3.2). */
 #define PCI_PM_CONTROL     4
 #define   PCI_PM_STATE_MASK    0x0003
 #define   PCI_PM_NO_SOFT_RESET 0x0008
 #define   PCI_PM_PME_STATUS    0x8000 /* cleared by writing 1 */
-#define PCI_PM_LEN             8
+#define PCI_PM_LEN         8
 
 #define PCI_REG_BRIDGE_CONTROL 0x3e
 #define   PCI_BRIDGE_RESET       0x0040

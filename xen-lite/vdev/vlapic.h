@@ -65,8 +65,7 @@ struct vlapic {
     struct vcpu *vcpu;
     struct vapic_bus *bus;
     uint32_t index; /* vCPU number */
-    struct ir_post *
-        post; /* the vCPU's descriptor for posted interrupts; NULL: nobody posts; fixed; sched/post.h */
+    struct ir_post *post; /* the vCPU's descriptor for posted interrupts; NULL: nobody posts; see sched/post.h */
     bool page_posts;      /* while there is a page, the CPU takes from there to the page */
 
     /*
