@@ -49,8 +49,12 @@ xl-lite traps | grep '^Exits'
 grep HYP: /proc/interrupts
 SCRIPT
 
+# With kept local APICs one that is not mended hangs now and then (docs/emulators.md).
+bochs=$("$src_dir/scripts/lib/bochs") || skip_all 'no Bochs'
+
 while read -r -u 3 cpu args apics; do
     model="$cpu $args"
+    [ "$apics" = emulated ] || [ "$bochs" != "$(command -v bochs-bin)" ] || { result 0 "$model # SKIP this Bochs may hang"; continue; }
     vm --bochs-cpu "$cpu" --hv-args "$args" --kernel-args clearcpuid=xsavec --cpus 1 --memory 2G --control-memory 512M --add "$image/vmlinuz:/boot/vmlinuz" \
         --add "$tmp/initrd:/boot/guest.initrd" --add "$tmp/guest.cfg:/root/guest.cfg" --script "$tmp/script" --
     is "$status" 0 "$model: the control domain reaches user land (after ${user_land:-?} s)"
