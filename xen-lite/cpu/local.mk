@@ -26,6 +26,11 @@ tests_unit_test_vcpu_SOURCES = tests/unit/test_vcpu.c tests/unit/cpu_fake.c test
 	xen-lite/cpu/vcpu.c xen-lite/cpu/iobitmap.c
 tests_unit_test_vcpu_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/test_exit
+tests_unit_test_exit_SOURCES = tests/unit/test_exit.c tests/unit/cpu_fake.c tests/unit/cpu_fake.h \
+	xen-lite/cpu/exit.c xen-lite/cpu/vcpu.c $(insn_emulate_sources)
+tests_unit_test_exit_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_svm
 tests_unit_test_svm_SOURCES = tests/unit/test_svm.c xen-lite/cpu/svm/vmcb.c xen-lite/cpu/svm/inject.c \
 	xen-lite/cpu/svm/svm.h
