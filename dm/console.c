@@ -294,8 +294,8 @@ static int bind_port(struct console *console, uint32_t remote)
 {
     console->port = hv_bind(hv_of(console), console->domain->domid, remote);
     if (!console->port) {
-        set_reason(console, "event channel %u cannot be bound: %m (has another program it?)",
-                   remote);
+        set_reason(console, "event channel %u cannot be bound: %m%s", remote,
+                   errno == EINVAL ? " (has another program it?)" : "");
         return -1;
     }
     console->port_event = event_new(console_base(console), hv_port_fd(console->port),

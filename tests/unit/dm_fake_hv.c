@@ -231,8 +231,8 @@ struct hv_port *hv_bind(struct hv *hv, uint16_t domid, uint32_t remote_port)
 {
     struct fake_guest *guest = find(hv, domid);
 
-    if (!guest || remote_port != FAKE_PORT || guest->port_taken || guest->port) {
-        errno = EINVAL;
+    if (!guest || remote_port != FAKE_PORT || guest->bind_error || guest->port) {
+        errno = guest && guest->bind_error ? guest->bind_error : EINVAL;
         return NULL;
     }
     guest->port = fake_port(hv, guest, NULL);

@@ -51,7 +51,8 @@ struct fake_io {
 struct fake_guest {
     struct hv_domain info;
     struct xencons_interface *page; /* freed when it is neither listed nor mapped */
-    bool listed, has_console, port_taken, mapped;
+    bool listed, has_console, mapped;
+    int bind_error;       /* errno of hv_bind(); 0: it works */
     struct hv_port *port; /* the daemon's; NULL: not bound */
     bool pending, masked;
     unsigned notified; /* by the daemon */

@@ -342,12 +342,18 @@ static void test_console_comes_late(void **state)
     assert_int_equal(info_of(rig, 7).state, CONSOLE_WAITING);
     memset(guest->info.uuid, 7, sizeof(guest->info.uuid)); /* as libxl does it, in a second call */
     guest->has_console = true;
-    guest->port_taken = true;
+    guest->bind_error = EINVAL;
     dmd_scan(rig->dmd, false);
     assert_int_equal(info_of(rig, 7).state, CONSOLE_WAITING);
-    assert_non_null(strstr(info_of(rig, 7).reason, "event channel 5 cannot be bound"));
+    assert_string_equal(
+        info_of(rig, 7).reason,
+        "event channel 5 cannot be bound: Invalid argument (has another program it?)");
     assert_false(guest->mapped);
-    guest->port_taken = false;
+    guest->bind_error = EMFILE;
+    dmd_scan(rig->dmd, false);
+    assert_string_equal(info_of(rig, 7).reason,
+                        "event channel 5 cannot be bound: Too many open files");
+    guest->bind_error = 0;
     dmd_scan(rig->dmd, false);
     assert_int_equal(info_of(rig, 7).state, CONSOLE_ATTACHED);
     assert_string_equal(dmd_find(rig->dmd, 7)->uuid, UUID7);
