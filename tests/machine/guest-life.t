@@ -85,7 +85,7 @@ within 60 as_before; echo "AFTER-FUZZ $? $(state)"
 
 # Console from the first line on; in the foreground to the end; without a RAM disk; as many as 8 vCPUs, as much as 2 GiB.
 xl-lite create -q -c guest.cfg 'name="con"' </dev/null >/tmp/con 2>&1 & console=$!
-within 60 grep -q TICK /tmp/con; kill $console; wait $console; tr -d '\r' </tmp/con | sed 's/^/CON /'
+within 60 grep -q TICK /tmp/con; kill $console; wait $console; tr -d '\r' </tmp/con | sed 's/^/CON /'; echo # killed in the middle of a line, perhaps
 echo "CON-STATUS $(xl-lite list con | wc -l)"; xl-lite destroy con
 timeout 120 xl-lite create -q -F guest.cfg 'name="fore"' 'cmdline="console=hvc0 do=nothing"' >/tmp/fore 2>&1; echo "FORE $? $(guests)"
 xl-lite create -q guest.cfg 'name="bare"' 'ramdisk=""' 'cmdline="console=hvc0 earlyprintk=xen panic=1"'; within 90 said bare 'Unable to mount root'; echo "BARE $?"; within 60 sh -c '! xl-lite list bare'; echo "EARLY $(xl-lite dmesg | grep -c '^.*(d[0-9]*) .*Linux version 6')"
